@@ -1,0 +1,12 @@
+#include "base/environment.h"
+
+#include <chrono>
+
+namespace behalf {
+
+UnixTime SystemClock::now() const {
+  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return {std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count()};
+}
+
+}  // namespace behalf

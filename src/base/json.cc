@@ -1,0 +1,235 @@
+#include "base/json.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/src.hpp>
+
+namespace behalf::json {
+namespace {
+
+// Builds our tree from Boost.JSON's events; the only place that sees duplicates before they are gone.
+struct Builder {
+  static constexpr size_t max_object_size = 1024;
+  static constexpr size_t max_array_size = 16 * 1024;
+  static constexpr size_t max_key_size = 4 * 1024;
+  static constexpr size_t max_string_size = 1024 * 1024;
+
+  using error_code = boost::json::error_code;
+  using string_view = boost::json::string_view;
+
+  std::vector<Value> open;
+  std::vector<std::string> names;
+  std::string text;
+  Value document;
+
+  static bool refuse(error_code& fault) {
+    fault = boost::json::error::syntax;
+    return false;
+  }
+  bool put(Value value) {
+    if (open.empty()) {
+      document = std::move(value);
+    } else if (Value::Array* array = open.back().array()) {
+      array->push_back(std::move(value));
+    } else {
+      open.back().object()->push_back({std::move(names.back()), std::move(value)});
+      names.pop_back();
+    }
+    return true;
+  }
+  bool close() {
+    Value value = std::move(open.back());
+    open.pop_back();
+    return put(std::move(value));
+  }
+
+  bool on_document_begin(error_code&) { return true; }
+  bool on_document_end(error_code&) { return true; }
+  bool on_object_begin(error_code&) {
+    open.emplace_back(Value::Object{});
+    return true;
+  }
+  bool on_object_end(size_t, error_code& fault) {
+    const Value::Object& members = *open.back().object();
+    if (members.size() > 1) {
+      std::vector<std::string_view> seen;
+      seen.reserve(members.size());
+      for (const Member& member : members) seen.push_back(member.name);
+      std::sort(seen.begin(), seen.end());
+      if (std::adjacent_find(seen.begin(), seen.end()) != seen.end()) return refuse(fault);
+    }
+    return close();
+  }
+  bool on_array_begin(error_code&) {
+    open.emplace_back(Value::Array{});
+    return true;
+  }
+  bool on_array_end(size_t, error_code&) { return close(); }
+  bool on_key_part(string_view part, size_t, error_code&) {
+    text.append(part.data(), part.size());
+    return true;
+  }
+  bool on_key(string_view part, size_t, error_code& fault) {
+    text.append(part.data(), part.size());
+    if (text.find('\0') != std::string::npos) return refuse(fault);
+    names.push_back(std::move(text));
+    text.clear();
+    return true;
+  }
+  bool on_string_part(string_view part, size_t, error_code&) {
+    text.append(part.data(), part.size());
+    return true;
+  }
+  bool on_string(string_view part, size_t, error_code& fault) {
+    text.append(part.data(), part.size());
+    if (text.find('\0') != std::string::npos) return refuse(fault);
+    Value value(std::move(text));
+    text.clear();
+    return put(std::move(value));
+  }
+  bool on_number_part(string_view, error_code&) { return true; }
+  bool on_int64(int64_t value, string_view, error_code&) { return put(Value(value)); }
+  bool on_uint64(uint64_t value, string_view, error_code&) {
+    return put(Value(static_cast<double>(value)));
+  }
+  bool on_double(double value, string_view, error_code& fault) {
+    return std::isfinite(value) ? put(Value(value)) : refuse(fault);
+  }
+  bool on_bool(bool value, error_code&) { return put(Value(value)); }
+  bool on_null(error_code&) { return put(Value()); }
+  bool on_comment_part(string_view, error_code&) { return true; }
+  bool on_comment(string_view, error_code&) { return true; }
+};
+
+void write_to(std::string& out, const Value& value, int indent) {
+  const auto line = [&](int depth) {
+    if (indent < 0) return;
+    out.push_back('\n');
+    out.append(static_cast<size_t>(depth) * 2, ' ');
+  };
+  const int inner = indent < 0 ? -1 : indent + 1;
+  if (value.is_null()) {
+    out += "null";
+  } else if (const bool* boolean = value.boolean()) {
+    out += *boolean ? "true" : "false";
+  } else if (const int64_t* integer = value.integer()) {
+    out += std::to_string(*integer);
+  } else if (const double* number = value.number()) {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%.17g", *number);
+    out += digits;
+  } else if (const std::string* string = value.string()) {
+    append_string(out, *string);
+  } else if (const Value::Array* array = value.array()) {
+    out.push_back('[');
+    for (size_t i = 0; i < array->size(); ++i) {
+      if (i > 0) out.push_back(',');
+      line(inner);
+      write_to(out, (*array)[i], inner);
+    }
+    if (!array->empty()) line(indent);
+    out.push_back(']');
+  } else if (const Value::Object* object = value.object()) {
+    out.push_back('{');
+    for (size_t i = 0; i < object->size(); ++i) {
+      if (i > 0) out.push_back(',');
+      line(inner);
+      append_string(out, (*object)[i].name);
+      out += indent < 0 ? ":" : ": ";
+      write_to(out, (*object)[i].value, inner);
+    }
+    if (!object->empty()) line(indent);
+    out.push_back('}');
+  }
+}
+
+}  // namespace
+
+bool Value::operator==(const Value& other) const { return data_ == other.data_; }
+
+const Value* Value::find(std::string_view name) const {
+  const Object* members = object();
+  if (members == nullptr) return nullptr;
+  for (const Member& member : *members) {
+    if (member.name == name) return &member.value;
+  }
+  return nullptr;
+}
+
+const std::string* Value::find_string(std::string_view name) const {
+  const Value* value = find(name);
+  return value == nullptr ? nullptr : value->string();
+}
+
+std::optional<int64_t> Value::find_integer(std::string_view name) const {
+  const Value* value = find(name);
+  if (value == nullptr || value->integer() == nullptr) return std::nullopt;
+  return *value->integer();
+}
+
+void Value::set(std::string_view name, Value value) {
+  if (object() == nullptr) data_ = Object{};
+  for (Member& member : *object()) {
+    if (member.name != name) continue;
+    member.value = std::move(value);
+    return;
+  }
+  object()->push_back({std::string(name), std::move(value)});
+}
+
+void Value::remove(std::string_view name) {
+  if (Object* members = object()) std::erase_if(*members, [&](const Member& m) { return m.name == name; });
+}
+
+std::optional<Value> parse(std::string_view text, Limits limits) {
+  if (text.empty() || text.size() > limits.bytes) return std::nullopt;
+  boost::json::parse_options options;
+  options.max_depth = limits.depth;
+  boost::json::basic_parser<Builder> parser(options);
+  boost::json::error_code fault;
+  const size_t used = parser.write_some(false, text.data(), text.size(), fault);
+  if (fault || used != text.size() || !parser.done()) return std::nullopt;
+  return std::move(parser.handler().document);
+}
+
+std::string write(const Value& value) {
+  std::string out;
+  write_to(out, value, -1);
+  return out;
+}
+
+std::string write_pretty(const Value& value) {
+  std::string out;
+  write_to(out, value, 0);
+  return out;
+}
+
+void append_string(std::string& out, std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  out.push_back('"');
+  size_t plain_from = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7F) continue;
+    out.append(text, plain_from, i - plain_from);
+    plain_from = i + 1;
+    switch (byte) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      default:
+        out += "\\u00";
+        out.push_back(kDigits[byte >> 4]);
+        out.push_back(kDigits[byte & 15]);
+    }
+  }
+  out.append(text, plain_from, text.size() - plain_from);
+  out.push_back('"');
+}
+
+}  // namespace behalf::json

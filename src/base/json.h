@@ -1,0 +1,125 @@
+// JSON as the protocol needs it (RFC 8259, I-JSON): strict on input, one writer for output.
+//
+// A parsed document is a tree of plain values. Refused on input: duplicate members, bad UTF-8, NUL in
+// strings, depth or size over the limits, numbers that do not fit, anything after the document.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace behalf::json {
+
+struct Member;
+
+class Value {
+ public:
+  using Array = std::vector<Value>;
+  using Object = std::vector<Member>;
+
+  Value() = default;  // null
+  Value(bool value) : data_(value) {}
+  Value(int64_t value) : data_(value) {}
+  Value(int value) : data_(int64_t{value}) {}
+  Value(double value) : data_(value) {}
+  Value(std::string value) : data_(std::move(value)) {}
+  Value(std::string_view value) : data_(std::string(value)) {}
+  Value(const char* value) : data_(std::string(value)) {}
+  Value(Array value) : data_(std::move(value)) {}
+  Value(Object value) : data_(std::move(value)) {}
+
+  bool is_null() const { return std::holds_alternative<std::monostate>(data_); }
+  const bool* boolean() const { return std::get_if<bool>(&data_); }
+  const int64_t* integer() const { return std::get_if<int64_t>(&data_); }
+  const double* number() const { return std::get_if<double>(&data_); }
+  const std::string* string() const { return std::get_if<std::string>(&data_); }
+  const Array* array() const { return std::get_if<Array>(&data_); }
+  const Object* object() const { return std::get_if<Object>(&data_); }
+  Array* array() { return std::get_if<Array>(&data_); }
+  Object* object() { return std::get_if<Object>(&data_); }
+
+  // The member of that name; null if this is no object or has none.
+  const Value* find(std::string_view name) const;
+  // The same, where the member must be a string (integer, …) to count.
+  const std::string* find_string(std::string_view name) const;
+  std::optional<int64_t> find_integer(std::string_view name) const;
+  // Adds or replaces a member; a null value becomes an object.
+  void set(std::string_view name, Value value);
+  void remove(std::string_view name);
+
+  bool operator==(const Value&) const;
+
+ private:
+  std::variant<std::monostate, bool, int64_t, double, std::string, Array, Object> data_;
+};
+
+struct Member {
+  std::string name;
+  Value value;
+  bool operator==(const Member&) const = default;
+};
+
+struct Limits {
+  size_t bytes = 64 * 1024;
+  size_t depth = 16;
+};
+
+// The document, or nothing; why it is bad is of no use to anyone who sends one.
+std::optional<Value> parse(std::string_view text, Limits limits = {});
+
+std::string write(const Value& value);
+// Two-space indentation, for people.
+std::string write_pretty(const Value& value);
+
+// Appends `text` as a JSON string with its quotes.
+void append_string(std::string& out, std::string_view text);
+
+// Writes one flat or nested object without building a tree; for hot paths.
+class ObjectWriter {
+ public:
+  explicit ObjectWriter(std::string& out) : out_(out) { out_.push_back('{'); }
+  ObjectWriter(const ObjectWriter&) = delete;
+  ObjectWriter& operator=(const ObjectWriter&) = delete;
+
+  ObjectWriter& add(std::string_view name, std::string_view value) {
+    begin(name);
+    append_string(out_, value);
+    return *this;
+  }
+  ObjectWriter& add(std::string_view name, const char* value) { return add(name, std::string_view(value)); }
+  ObjectWriter& add(std::string_view name, int64_t value) {
+    begin(name);
+    out_ += std::to_string(value);
+    return *this;
+  }
+  ObjectWriter& add_bool(std::string_view name, bool value) {
+    begin(name);
+    out_ += value ? "true" : "false";
+    return *this;
+  }
+  // `json` must already be a JSON text.
+  ObjectWriter& add_raw(std::string_view name, std::string_view json) {
+    begin(name);
+    out_ += json;
+    return *this;
+  }
+  ObjectWriter& add_unless_empty(std::string_view name, std::string_view value) {
+    return value.empty() ? *this : add(name, value);
+  }
+  void end() { out_.push_back('}'); }
+
+ private:
+  void begin(std::string_view name) {
+    if (!first_) out_.push_back(',');
+    first_ = false;
+    append_string(out_, name);
+    out_.push_back(':');
+  }
+  std::string& out_;
+  bool first_ = true;
+};
+
+}  // namespace behalf::json

@@ -1,0 +1,99 @@
+// JWS compact JWTs (RFC 7515, 7519, 8725) as types that say what has been proved: only verify() makes a
+// VerifiedJwt. The algorithm comes from OUR key, never from the header.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "crypto/jwk.h"
+
+namespace behalf::crypto {
+
+inline constexpr size_t kMaxJwtBytes = 16 * 1024;
+
+enum class JwtFault {
+  kMalformed,      // not three canonical base64url parts of JSON objects within limits, or `crit` present
+  kAlgorithm,      // the header's alg is not the key's
+  kUnknownKey,     // no key of that kid (or, without kid, none at all)
+  kSignature,
+  kType,           // `typ` is not one that was expected
+  kExpired,        // exp is past (leeway applied), or absent where required
+  kNotYetValid,    // nbf or iat in the future beyond the leeway
+  kTooLong,        // exp - iat above the allowed span, or exp too far ahead
+  kIssuer,
+  kAudience,
+  kClaims,         // a registered claim is missing or of the wrong type
+};
+std::string_view describe(JwtFault fault);
+
+// Decoded, NOT proved: for routing (typ, iss, jti) only.
+class EncodedJwt {
+ public:
+  static Result<EncodedJwt, JwtFault> parse(std::string_view compact);
+  const json::Value& header() const { return header_; }
+  const json::Value& unproved_claims() const { return claims_; }
+  std::string_view type() const;  // `typ` lower-cased without "application/"; empty if absent
+
+ private:
+  friend class VerifiedJwt;
+  friend Result<class VerifiedJwt, JwtFault> verify(const EncodedJwt&, const struct Expectations&,
+                                                     std::span<const VerifyingKey>, UnixTime);
+  std::string signing_input_;
+  std::string signature_;
+  std::string type_;
+  json::Value header_;
+  json::Value claims_;
+};
+
+enum class AudienceRule {
+  kSole,      // the expected value is the only audience (string or array of one)
+  kContains,  // it is among them
+  kIgnore,    // the caller looks at `aud` itself
+};
+
+struct Expectations {
+  std::span<const std::string_view> types;  // accepted `typ` values, lower-case; "" accepts its absence
+  std::string_view issuer;                  // exact; empty: the caller looks itself
+  std::string_view subject;                 // exact; empty: the caller looks itself
+  std::span<const std::string> audiences;   // any one of these satisfies the rule
+  AudienceRule audience_rule = AudienceRule::kSole;
+  Seconds leeway{60};
+  Seconds longest_life{300};                // exp - now and, if iat is there, exp - iat; 0: unlimited
+  bool require_jti = true;
+};
+
+class VerifiedJwt {
+ public:
+  const json::Value& header() const { return header_; }
+  const json::Value& claims() const { return claims_; }
+  std::string_view subject() const;
+  std::string_view issuer() const;
+  std::string_view jti() const;
+  UnixTime expires_at() const;
+  std::string_view key_id() const { return key_id_; }
+  std::string_view type() const { return type_; }
+
+ private:
+  friend Result<VerifiedJwt, JwtFault> verify(const EncodedJwt&, const Expectations&,
+                                              std::span<const VerifyingKey>, UnixTime);
+  VerifiedJwt() = default;
+  json::Value header_;
+  json::Value claims_;
+  std::string key_id_;
+  std::string type_;
+};
+
+// Checks claims first where that is cheaper, then the signature; reports one fault. `exp`, `iss`, `sub` must be
+// there and well-typed; `aud` too unless ignored; exp equal to now is expired.
+Result<VerifiedJwt, JwtFault> verify(const EncodedJwt& jwt, const Expectations& expectations,
+                                     std::span<const VerifyingKey> keys, UnixTime now);
+
+// header {"alg","kid","typ"} + claims (already JSON), signed.
+std::string sign_jwt(const SigningKey& key, std::string_view type, std::string_view claims_json);
+
+}  // namespace behalf::crypto

@@ -1,0 +1,87 @@
+// What arrives and what leaves, as plain values. No OAuth word here, and no networking header.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace behalf::http {
+
+struct Header {
+  std::string name;  // as sent; compare with find()
+  std::string value;
+};
+
+class Headers {
+ public:
+  // The first value of that name (ASCII case-insensitive); null if there is none.
+  const std::string* find(std::string_view name) const;
+  size_t count(std::string_view name) const;
+  void add(std::string_view name, std::string_view value) { list_.push_back({std::string(name), std::string(value)}); }
+  // Replaces every value of that name.
+  void set(std::string_view name, std::string_view value);
+  const std::vector<Header>& list() const { return list_; }
+
+ private:
+  std::vector<Header> list_;
+};
+
+struct Request {
+  std::string method;   // upper case, a token
+  std::string path;     // raw, without the query; starts with '/'
+  std::string query;    // raw, without '?'; empty if there was none
+  Headers headers;
+  std::string body;
+  std::string peer;     // "192.0.2.1", "::1", or "unix": who connected (or, behind a trusted proxy, for whom)
+  bool secure = false;  // arrived over TLS, here or at a trusted proxy
+
+  // The value of a cookie; empty optional if absent or sent twice with different values.
+  std::optional<std::string> cookie(std::string_view name) const;
+};
+
+struct Response {
+  int status = 200;
+  Headers headers;
+  std::string body;
+  bool close = false;  // close the connection after this answer
+};
+
+Response text_response(int status, std::string_view text);
+Response json_response(int status, std::string body);
+Response redirect(std::string_view location);  // 303 (RFC 9110 §15.4.4); never 307, which would re-post
+
+std::string_view reason_phrase(int status);
+
+// application/x-www-form-urlencoded, strictly: well-formed percent escapes, UTF-8, no NUL.
+struct FormField {
+  std::string name;
+  std::string value;
+};
+class Form {
+ public:
+  static constexpr size_t kMaxFields = 200;
+  // Nothing if the text is not well-formed or has too many fields.
+  static std::optional<Form> parse(std::string_view text);
+
+  // The value; empty where the field is absent or empty (RFC 6749 §3.1: sent without a value = omitted).
+  std::string_view get(std::string_view name) const;
+  bool has(std::string_view name) const { return !get(name).empty(); }
+  std::vector<std::string_view> all(std::string_view name) const;
+  // The first name that occurs more than once, leaving out those in `repeatable`.
+  std::optional<std::string> repeated(std::initializer_list<std::string_view> repeatable) const;
+  const std::vector<FormField>& fields() const { return fields_; }
+  void add(std::string_view name, std::string_view value) { fields_.push_back({std::string(name), std::string(value)}); }
+
+ private:
+  std::vector<FormField> fields_;
+};
+
+std::string percent_encode(std::string_view text);  // everything but unreserved characters (RFC 3986 §2.3)
+// Decodes %XX and, if asked, '+' as space; nothing on malformed input.
+enum class Plus { kLiteral, kSpace };
+std::optional<std::string> percent_decode(std::string_view text, Plus plus);
+std::string write_form(const std::vector<std::pair<std::string, std::string>>& fields);
+
+}  // namespace behalf::http

@@ -1,0 +1,67 @@
+// The HTTP/1.1 server: bytes to Request, Response to bytes, with every limit on the way.
+//
+// Asio and Beast are included by server.cc alone. Beast only parses; a strict gate behind it refuses what
+// its parser lets through (transfer codings other than exactly "chunked", repeated or missing Host,
+// obsolete folding, absolute-form targets, ...). Knows nothing of OAuth.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/task.h"
+#include "base/time.h"
+#include "http/message.h"
+
+namespace behalf::http {
+
+using Handler = std::function<Task<Response>(Request&)>;  // the Request outlives the task
+
+struct Limits {
+  size_t header_bytes = 64 * 1024;
+  size_t header_count = 100;
+  size_t target_bytes = 8 * 1024;
+  size_t body_bytes = 64 * 1024;
+  Seconds header_time{10};   // from the first byte of a request to the end of its header
+  Seconds body_time{15};
+  Seconds request_time{30};  // from the request to the end of the answer
+  Seconds idle_time{75};     // keep-alive
+  size_t connections = 10'000;
+};
+
+struct TlsFiles {
+  std::string certificate;  // PEM chain
+  std::string private_key;  // PEM
+};
+
+struct Listen {
+  std::string address;               // "127.0.0.1", "::1", "0.0.0.0"; or empty with `unix_path`
+  uint16_t port = 0;                 // 0: the system chooses; see Server::port
+  std::string unix_path;             // a Unix socket, created 0600; a stale file is replaced, a live one is an error
+  std::optional<TlsFiles> tls;
+  std::vector<std::string> trusted_proxies;  // peers whose X-Forwarded-For / X-Forwarded-Proto count (right-most hop)
+};
+
+class Server {
+ public:
+  // Binds at once (throws std::system_error or std::runtime_error with a plain message) and serves from
+  // `threads` loops of its own, each with its own listening socket, until stop() or destruction.
+  // A handler that throws is answered 500 with nothing in it.
+  Server(const Listen& listen, const Limits& limits, unsigned threads, Handler handler);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  uint16_t port() const;
+  // Stops accepting, lets requests under way finish for at most `grace`, then closes. Idempotent.
+  void stop(Seconds grace);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace behalf::http

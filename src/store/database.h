@@ -1,0 +1,76 @@
+// The thin driver both databases implement: prepare, bind, step, begin, commit. One SQL text serves both
+// (sql_store.cc); only the schema files differ. A Database is used by one thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace behalf::store {
+
+// The store cannot be used now: gone, full, read-only, locked. Answered 503; nothing was issued.
+class StoreUnavailable : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// A transaction lost to a concurrent one (serialisation failure, deadlock); it may be run again.
+class StoreConflict : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// NULL, integer or text. Text may hold any UTF-8; booleans are 0/1, times are milliseconds.
+using Parameter = std::variant<std::nullptr_t, int64_t, std::string_view>;
+
+class Row {
+ public:
+  virtual ~Row() = default;
+  virtual bool is_null(int column) const = 0;
+  virtual int64_t integer(int column) const = 0;          // 0 for NULL
+  virtual std::string_view text(int column) const = 0;    // empty for NULL; valid until the next step
+};
+
+class Database {
+ public:
+  virtual ~Database() = default;
+
+  // A statement in the common subset, with $1, $2, ... Prepared once per Database and reused; `sql` must be a
+  // string literal (it is the cache key by address).
+  struct Statement {
+    const char* sql;
+  };
+
+  // Runs a statement whose rows nobody needs. May be sent ahead (pipelined): a failure can surface at the next
+  // query() or at flush().
+  virtual void execute(Statement statement, std::initializer_list<Parameter> parameters) = 0;
+
+  // Runs a statement and hands its rows to `each` in order. Returns the number of rows.
+  virtual size_t query(Statement statement, std::initializer_list<Parameter> parameters,
+                       const std::function<void(const Row&)>& each) = 0;
+
+  // Waits until everything sent ahead has succeeded; throws otherwise.
+  virtual void flush() = 0;
+
+  virtual void begin() = 0;     // SQLite: BEGIN IMMEDIATE
+  virtual void begin_read() = 0;  // a read-only snapshot
+  virtual void commit() = 0;    // durable when it returns
+  virtual void rollback() noexcept = 0;
+
+  // Between batches, on the committing thread only. SQLite: a PASSIVE checkpoint when the log has grown.
+  virtual void maintain() = 0;
+
+  // Several statements at once (schema files); no parameters.
+  virtual void run_script(const std::string& sql) = 0;
+
+  virtual bool is_postgres() const = 0;  // for choosing the schema file; sql_store.cc never asks
+};
+
+}  // namespace behalf::store
