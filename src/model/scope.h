@@ -1,0 +1,38 @@
+// What may be done, and the one comparison that matters: is this at most that?
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace behalf {
+
+// A set of scope tokens (RFC 6749 §3.3), kept sorted; its text form is sorted too, so equal sets read alike.
+class ScopeSet {
+ public:
+  static constexpr size_t kMaxTokens = 200;
+
+  ScopeSet() = default;
+  ScopeSet(std::initializer_list<std::string_view> tokens);
+  // Space-separated tokens; nothing if a character is not allowed, or for too many. Empty text is the empty set.
+  static std::optional<ScopeSet> parse(std::string_view text);
+  static bool is_token(std::string_view text);
+
+  bool empty() const { return tokens_.empty(); }
+  size_t size() const { return tokens_.size(); }
+  bool contains(std::string_view token) const;
+  bool is_at_most(const ScopeSet& other) const;  // subset
+  ScopeSet intersect(const ScopeSet& other) const;
+  ScopeSet without(const ScopeSet& other) const;
+  ScopeSet unite(const ScopeSet& other) const;
+  void add(std::string_view token);
+  std::string text() const;
+  const std::vector<std::string>& tokens() const { return tokens_; }
+  bool operator==(const ScopeSet&) const = default;
+
+ private:
+  std::vector<std::string> tokens_;
+};
+
+}  // namespace behalf
