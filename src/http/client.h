@@ -12,10 +12,10 @@
 namespace behalf::http {
 
 struct Target {
-  std::string host;        // name or address; sent as Host
+  std::string host;  // name or address; sent as Host
   uint16_t port = 80;
-  std::string unix_path;   // when set, connect there instead
-  bool tls = false;        // verified against `ca_file`, or the system's store if empty
+  std::string unix_path;  // when set, connect there instead
+  bool tls = false;       // verified against `ca_file`, or the system's store if empty
   std::string ca_file;
 };
 

@@ -19,19 +19,26 @@ class Headers {
   // The first value of that name (ASCII case-insensitive); null if there is none.
   const std::string* find(std::string_view name) const;
   size_t count(std::string_view name) const;
-  void add(std::string_view name, std::string_view value) { list_.push_back({std::string(name), std::string(value)}); }
+  void add(std::string_view name, std::string_view value) {
+    list_.push_back({std::string(name), std::string(value)});
+  }
   // Replaces every value of that name.
   void set(std::string_view name, std::string_view value);
+  void clear() { list_.clear(); }
   const std::vector<Header>& list() const { return list_; }
 
  private:
   std::vector<Header> list_;
 };
 
+// The right-most element of a comma-separated list, over all headers of that name; empty if there is none.
+// What a proxy adds stands there; what is left of it, the client may have written itself.
+std::string_view last_element(const Headers& headers, std::string_view name);
+
 struct Request {
-  std::string method;   // upper case, a token
-  std::string path;     // raw, without the query; starts with '/'
-  std::string query;    // raw, without '?'; empty if there was none
+  std::string method;  // a token, as sent: methods are case-sensitive
+  std::string path;    // raw, without the query; starts with '/'
+  std::string query;   // raw, without '?'; empty if there was none
   Headers headers;
   std::string body;
   std::string peer;     // "192.0.2.1", "::1", or "unix": who connected (or, behind a trusted proxy, for whom)
@@ -72,7 +79,9 @@ class Form {
   // The first name that occurs more than once, leaving out those in `repeatable`.
   std::optional<std::string> repeated(std::initializer_list<std::string_view> repeatable) const;
   const std::vector<FormField>& fields() const { return fields_; }
-  void add(std::string_view name, std::string_view value) { fields_.push_back({std::string(name), std::string(value)}); }
+  void add(std::string_view name, std::string_view value) {
+    fields_.push_back({std::string(name), std::string(value)});
+  }
 
  private:
   std::vector<FormField> fields_;

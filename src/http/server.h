@@ -1,8 +1,8 @@
 // The HTTP/1.1 server: bytes to Request, Response to bytes, with every limit on the way.
 //
-// Asio and Beast are included by server.cc alone. Beast only parses; a strict gate behind it refuses what
-// its parser lets through (transfer codings other than exactly "chunked", repeated or missing Host,
-// obsolete folding, absolute-form targets, ...). Knows nothing of OAuth.
+// Asio is included by server.cc alone and Beast's parser by gate.cc, whose strict rules refuse what that
+// parser lets through (transfer codings other than exactly "chunked", repeated or missing Host, obsolete
+// folding, absolute-form targets, ...). Knows nothing of OAuth.
 #pragma once
 
 #include <cstdint>
@@ -18,14 +18,17 @@
 
 namespace behalf::http {
 
-using Handler = std::function<Task<Response>(Request&)>;  // the Request outlives the task
+// Called on a loop's thread. A task that suspends goes on through Loop::post of that loop. The Request
+// outlives it.
+using Handler = std::function<Task<Response>(Request&)>;
 
 struct Limits {
   size_t header_bytes = 64 * 1024;
+  size_t header_line_bytes = 8 * 1024;
   size_t header_count = 100;
   size_t target_bytes = 8 * 1024;
   size_t body_bytes = 64 * 1024;
-  Seconds header_time{10};   // from the first byte of a request to the end of its header
+  Seconds header_time{10};  // from the first byte of a request to the end of its header
   Seconds body_time{15};
   Seconds request_time{30};  // from the request to the end of the answer
   Seconds idle_time{75};     // keep-alive
@@ -38,11 +41,12 @@ struct TlsFiles {
 };
 
 struct Listen {
-  std::string address;               // "127.0.0.1", "::1", "0.0.0.0"; or empty with `unix_path`
-  uint16_t port = 0;                 // 0: the system chooses; see Server::port
-  std::string unix_path;             // a Unix socket, created 0600; a stale file is replaced, a live one is an error
+  std::string address;    // "127.0.0.1", "::1", "0.0.0.0"; or empty with `unix_path`
+  uint16_t port = 0;      // 0: the system chooses; see Server::port
+  std::string unix_path;  // a Unix socket, created 0600; a stale file is replaced, a live one is an error
   std::optional<TlsFiles> tls;
-  std::vector<std::string> trusted_proxies;  // peers whose X-Forwarded-For / X-Forwarded-Proto count (right-most hop)
+  std::vector<std::string>
+      trusted_proxies;  // peers whose X-Forwarded-For / X-Forwarded-Proto count (right-most hop)
 };
 
 class Server {
@@ -56,7 +60,9 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   uint16_t port() const;
-  // Stops accepting, lets requests under way finish for at most `grace`, then closes. Idempotent.
+  // Stops accepting, lets requests under way finish for at most `grace`, then closes their connections.
+  // Returns when the last handler has ended, for their loop must be there until then. Idempotent; not to be
+  // called from a handler.
   void stop(Seconds grace);
 
  private:
