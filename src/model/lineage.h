@@ -70,7 +70,13 @@ std::string_view name_of(NodeKind kind);
 struct CodeBinding {
   std::string redirect_uri;
   std::string code_challenge;
-  std::vector<ResourceId> resources;  // asked for in this request; the token may name one of them
+};
+
+// A client in the epoch something was issued under.
+struct ClientStamp {
+  ClientId id;
+  int64_t epoch = 1;
+  bool operator==(const ClientStamp&) const = default;
 };
 
 struct Node {
@@ -83,10 +89,12 @@ struct Node {
   Subject subject;
   ClientId client;
   int64_t client_epoch = 1;
+  std::vector<ClientStamp> via;  // clients of the nodes above, where they differ: their end ends this too
   DelegationChain chain;
   int depth_left = 0;       // further hops allowed below this node
   ScopeSet scope;
-  ResourceId resource;      // empty for a code and a refresh token, which cover the grant's resources
+  ResourceId resource;      // `aud` of an access token; empty for a code and a refresh token
+  std::vector<ResourceId> resources;  // what a code or refresh token may be turned into, one at a time
   bool offline = false;
   std::optional<SignIn> sign_in;
   json::Value may_act;      // null: none

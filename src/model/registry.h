@@ -105,12 +105,21 @@ struct ScopeDefinition {
   bool operator==(const ScopeDefinition&) const = default;
 };
 
+// Whoever holds `scope` at this resource may, when the resource itself calls on, obtain `gives` elsewhere: the explicit
+// table for places whose scopes have other names (D-65).
+struct ScopeMapping {
+  std::string scope;
+  ScopeSet gives;
+  bool operator==(const ScopeMapping&) const = default;
+};
+
 struct Resource {
   ResourceId id;
   int64_t version = 1;
   std::string name;
   std::vector<std::string> aliases;      // other spellings clients send; `aud` is always the id
   std::vector<ScopeDefinition> scopes;
+  std::vector<ScopeMapping> scope_map;
   std::string signing_alg = "ES256";
   std::optional<Seconds> access_token_lifetime;
   bool emit_aut = false;                 // `aut: APPLICATION_USER` (D-27)

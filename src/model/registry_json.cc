@@ -288,6 +288,16 @@ json::Value to_json(const Resource& resource, Detail detail) {
     scopes.push_back(std::move(item));
   }
   out.set("scopes", std::move(scopes));
+  if (!resource.scope_map.empty()) {
+    json::Value::Array mappings;
+    for (const ScopeMapping& mapping : resource.scope_map) {
+      json::Value item;
+      item.set("scope", mapping.scope);
+      item.set("gives", write_list(mapping.gives.tokens()));
+      mappings.push_back(std::move(item));
+    }
+    out.set("scope_map", std::move(mappings));
+  }
   out.set("signing_alg", resource.signing_alg);
   set_duration(out, "access_token_lifetime", resource.access_token_lifetime);
   out.set("emit_aut", resource.emit_aut);
@@ -428,6 +438,22 @@ Result<Resource, std::string> parse_resource(const json::Value& value, Detail de
     }
   }
   if (resource.scopes.empty()) reader.complain("scopes must not be empty");
+  if (const json::Value* mappings = reader.take("scope_map")) {
+    if (mappings->array() == nullptr || mappings->array()->size() > ScopeSet::kMaxTokens) {
+      reader.complain("scope_map must be a list of tables with scope and gives");
+    } else {
+      for (const json::Value& item : *mappings->array()) {
+        Reader entry("scope_map of resource \"" + resource.id.text() + "\"", item);
+        ScopeMapping mapping{.scope = entry.required_text("scope"), .gives = entry.scopes("gives")};
+        const auto checked = entry.finish(Fine{});
+        if (!checked) return Refused{checked.reason()};
+        if (resource.find_scope(mapping.scope) == nullptr) {
+          reader.complain("scope_map names \"" + mapping.scope + "\", which is no scope of this resource");
+        }
+        resource.scope_map.push_back(std::move(mapping));
+      }
+    }
+  }
   resource.signing_alg = reader.text("signing_alg", "ES256");
   constexpr std::string_view kAlgorithms[] = {"ES256", "EdDSA", "PS256", "RS256"};
   if (std::find(std::begin(kAlgorithms), std::end(kAlgorithms), resource.signing_alg) == std::end(kAlgorithms)) {

@@ -1,0 +1,45 @@
+// What may be given: the ceilings every path applies, in one place (decisions D-36, D-37, D-65, D-76).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "http/message.h"
+#include "model/delegation.h"
+#include "oauth/call.h"
+#include "oauth/error.h"
+
+namespace behalf::oauth {
+
+// The `scope` parameter; nothing if it was left out.
+Answer<std::optional<ScopeSet>> read_scope(const http::Form& form);
+
+// The target that `resource` and `audience` name; null if neither was sent. invalid_target for what is unknown, malformed,
+// more than one, or two different things.
+Answer<std::shared_ptr<const Resource>> read_target(const Call& call, const http::Form& form);
+
+// granted = asked for ∩ what the parent has ∩ client ∩ every agent of the chain ∩ the person's entitlement ∩ what the
+// target knows. Asking beyond it is refused, not cut; not asking gives all of it.
+struct ScopeCeilings {
+  const Client* client = nullptr;
+  const DelegationChain* chain = nullptr;
+  const Subject* subject = nullptr;
+  const Resource* resource = nullptr;
+};
+Answer<ScopeSet> narrow(store::ReadTransaction& transaction, const std::optional<ScopeSet>& requested,
+                        const ScopeSet& parent, const ScopeCeilings& ceilings);
+
+// Whether this agent may serve this client, person and resource, now. Empty: yes; otherwise the reason.
+std::string_view why_not_allowed(const Agent& agent, const Client& client, const Subject& subject,
+                                 const Resource* resource);
+
+// How long an access token may live: the shortest of client, agents of the chain, resource and the server's limit.
+Seconds access_token_lifetime(store::ReadTransaction& transaction, const Settings& settings, const Client& client,
+                              const DelegationChain& chain, const Resource* resource);
+
+// Whole seconds, rounded down, as `exp` says it; at least one second after `now`, or the token is not worth issuing.
+std::optional<UnixTime> usable_end(UnixTime now, UnixTime end);
+
+}  // namespace behalf::oauth

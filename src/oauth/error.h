@@ -1,0 +1,60 @@
+// Refusals as the specifications name them. One table says status and place of each (error.cc); a switch without
+// default keeps it complete.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "http/message.h"
+
+namespace behalf::oauth {
+
+enum class ErrorCode {
+  kInvalidRequest,
+  kInvalidClient,
+  kInvalidGrant,
+  kUnauthorizedClient,
+  kUnsupportedGrantType,
+  kInvalidScope,
+  kInvalidTarget,
+  kAccessDenied,
+  kUnsupportedResponseType,
+  kLoginRequired,
+  kConsentRequired,
+  kInteractionRequired,
+  kInvalidRequestUri,
+  kRequestNotSupported,
+  kRequestUriNotSupported,
+  kUnsupportedTokenType,
+  kServerError,
+  kTemporarilyUnavailable,
+};
+
+struct OAuthError {
+  ErrorCode code = ErrorCode::kServerError;
+  std::string description;  // may be shown to the caller
+  std::string reason;       // for the audit log alone; never leaves the process otherwise
+  std::string extra;        // further members of the JSON answer, each preceded by a comma; empty: none
+};
+
+template <class T>
+using Answer = Result<T, OAuthError>;
+
+inline Refused<OAuthError> refuse(ErrorCode code, std::string_view description, std::string_view reason,
+                                  std::string extra = {}) {
+  return Refused{OAuthError{code, std::string(description), std::string(reason), std::move(extra)}};
+}
+
+std::string_view name_of(ErrorCode code);
+int status_of(ErrorCode code);
+
+// {"error":...,"error_description":...} with no-store (RFC 6749 §5.2). `basic_was_used` adds the challenge a 401 owes.
+enum class Challenge { kNone, kBasic };
+http::Response error_response(const OAuthError& error, Challenge challenge = Challenge::kNone);
+// The same for a request that could not even be looked at (405, 413, 415, ...).
+http::Response plain_error(int status, std::string_view error, std::string_view description);
+// 503 with Retry-After: the store cannot be used, nothing was issued.
+http::Response unavailable_response();
+
+}  // namespace behalf::oauth

@@ -1,0 +1,38 @@
+#include "oauth/form.h"
+
+#include <algorithm>
+
+namespace behalf::oauth {
+
+Answer<http::Form> read_form(const http::Request& request, std::initializer_list<std::string_view> repeatable) {
+  constexpr std::string_view kFormType = "application/x-www-form-urlencoded";
+  const std::string* type = request.headers.find("Content-Type");
+  std::string media = type == nullptr ? std::string{} : type->substr(0, type->find(';'));
+  while (media.ends_with(' ')) media.pop_back();
+  std::transform(media.begin(), media.end(), media.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  if (media != kFormType || request.headers.count("Content-Type") != 1) {
+    return refuse(ErrorCode::kInvalidRequest, "the body must be application/x-www-form-urlencoded", "content_type");
+  }
+  if (type->find(';') != std::string::npos) {
+    std::string parameters = type->substr(type->find(';'));
+    std::transform(parameters.begin(), parameters.end(), parameters.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    const size_t charset = parameters.find("charset=");
+    if (charset != std::string::npos && parameters.find("utf-8", charset) == std::string::npos) {
+      return refuse(ErrorCode::kInvalidRequest, "the body must be UTF-8", "content_type");
+    }
+  }
+  if (!request.query.empty()) {
+    return refuse(ErrorCode::kInvalidRequest, "parameters belong into the body, not into the URL", "query_parameters");
+  }
+  auto form = http::Form::parse(request.body);
+  if (!form) return refuse(ErrorCode::kInvalidRequest, "the form is not well-formed", "malformed_form");
+  if (const auto name = form->repeated(repeatable)) {
+    return refuse(ErrorCode::kInvalidRequest, "parameter " + name->substr(0, 60) + " is sent more than once",
+                  "repeated_parameter");
+  }
+  return std::move(*form);
+}
+
+}  // namespace behalf::oauth

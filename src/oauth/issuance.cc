@@ -1,0 +1,149 @@
+#include "oauth/issuance.h"
+
+#include <algorithm>
+
+#include "crypto/jwt.h"
+
+namespace behalf::oauth {
+namespace {
+
+std::string_view profile_of(const Actor& actor) {
+  return actor.kind == ActorKind::kAgent ? "ai_agent" : "service";
+}
+
+std::string_view profile_of(SubjectKind kind) {
+  switch (kind) {
+    case SubjectKind::kUser: return "user";
+    case SubjectKind::kAgent: return "ai_agent";
+    case SubjectKind::kClient: return "service";
+  }
+  return "service";
+}
+
+}  // namespace
+
+std::string write_handle(std::string_view prefix, const Handle& handle) {
+  std::string text(prefix);
+  text += handle.id.text();
+  text += handle.secret;
+  return text;
+}
+
+std::optional<Handle> parse_handle(std::string_view prefix, std::string_view text) {
+  if (text.size() != prefix.size() + kOrderedIdLength + kSecretLength || !text.starts_with(prefix)) return std::nullopt;
+  const std::string_view id = text.substr(prefix.size(), kOrderedIdLength);
+  if (!is_ordered_id(id)) return std::nullopt;
+  return Handle{NodeId(id), std::string(text.substr(prefix.size() + kOrderedIdLength))};
+}
+
+Node child_of(const Node& parent, NodeId id, NodeKind kind, UnixTime now) {
+  Node child;
+  child.id = std::move(id);
+  child.kind = kind;
+  child.grant = parent.grant;
+  child.root = parent.root;
+  child.parent = parent.id;
+  child.subject = parent.subject;
+  child.client = parent.client;
+  child.client_epoch = parent.client_epoch;
+  child.via = parent.via;
+  child.chain = parent.chain;
+  child.depth_left = parent.depth_left;
+  child.scope = parent.scope;
+  child.sign_in = parent.sign_in;
+  child.issued_at = now;
+  child.expires_at = parent.expires_at;
+  return child;
+}
+
+void record_issuance(Call& call, store::Transaction& transaction, const Issuance& issuance) {
+  const Node& node = issuance.access_token;
+  transaction.insert_node(node);
+  if (issuance.new_refresh_token) transaction.insert_node(*issuance.new_refresh_token);
+  AuditRecord& audit = call.audit;
+  if (node.subject.kind == SubjectKind::kUser) audit.user = node.subject.id;
+  if (const Actor* actor = node.chain.outermost()) audit.agent = actor->id;
+  else if (node.subject.kind == SubjectKind::kAgent) audit.agent = node.subject.id;
+  audit.chain = node.chain;
+  audit.grant = node.grant.text();
+  audit.node = node.id.text();
+  audit.parent = node.parent.text();
+  audit.scope = node.scope.text();
+  audit.resource = node.is_actor_token ? call.settings().issuer : node.resource.text();
+  audit.details.set("expires_at", node.expires_at.seconds());
+  if (issuance.new_refresh_token) audit.details.set("refresh_token", issuance.new_refresh_token->id.text());
+  call.allow();
+}
+
+std::string act_json(const std::string& issuer, const DelegationChain& chain) {
+  if (chain.empty()) return {};
+  std::string text;
+  for (const Actor& actor : chain.actors) {
+    if (!text.empty()) text += ",\"act\":";
+    json::ObjectWriter hop(text);
+    hop.add("iss", issuer).add("sub", actor.id).add("sub_profile", profile_of(actor));
+  }
+  text.append(chain.depth(), '}');
+  return text;
+}
+
+void add_claims(json::ObjectWriter& writer, const Settings& settings, const Node& node, const Resource* resource) {
+  writer.add("iss", settings.issuer)
+      .add("sub", node.subject.id)
+      .add("aud", node.is_actor_token ? settings.issuer : node.resource.text())
+      .add("client_id", node.client.text())
+      .add("azp", node.client.text())  // D-25: the draft's name for the same thing
+      .add_unless_empty("scope", node.scope.text())
+      .add("iat", node.issued_at.seconds())
+      .add("exp", node.expires_at.seconds())
+      .add("jti", node.id.text())
+      .add("sub_profile", profile_of(node.subject.kind));
+  if (!node.grant.empty()) writer.add("grant_id", node.grant.text());
+  if (!node.chain.empty()) writer.add_raw("act", act_json(settings.issuer, node.chain));
+  if (!node.may_act.is_null()) writer.add_raw("may_act", json::write(node.may_act));
+  if (node.sign_in) {
+    writer.add("auth_time", node.sign_in->auth_time.seconds()).add_unless_empty("acr", node.sign_in->acr);
+    if (!node.sign_in->amr.empty()) {
+      std::string amr = "[";
+      json::append_string(amr, node.sign_in->amr);
+      amr.push_back(']');
+      writer.add_raw("amr", amr);
+    }
+  }
+  if (resource != nullptr && resource->emit_aut && node.subject.kind == SubjectKind::kUser) {
+    writer.add("aut", "APPLICATION_USER");  // D-27: only where the resource asked for it
+  }
+}
+
+std::string sign_access_token(const Services& services, const Node& node, const Resource* resource) {
+  std::string claims;
+  claims.reserve(768);
+  json::ObjectWriter writer(claims);
+  add_claims(writer, services.settings, node, resource);
+  writer.end();
+  const auto& key = services.keys.signing_key(resource == nullptr ? "ES256" : resource->signing_alg);
+  return crypto::sign_jwt(key, "at+jwt", claims);
+}
+
+http::Response token_response(Call& call, const Issuance& issuance, const std::string& access_token) {
+  const Node& node = issuance.access_token;
+  call.services.token_cache.remember(access_token, node.id);
+  std::string body;
+  body.reserve(access_token.size() + 320);
+  json::ObjectWriter writer(body);
+  const int64_t lifetime = std::max<int64_t>(0, node.expires_at.seconds() - call.now.seconds());
+  writer.add("access_token", access_token)
+      .add("token_type", "Bearer")
+      .add("expires_in", lifetime)
+      .add_unless_empty("issued_token_type", issuance.issued_token_type)
+      .add_unless_empty("refresh_token", issuance.refresh_token);
+  if (!node.is_actor_token) writer.add("scope", node.scope.text());
+  if (issuance.microsoft_members) writer.add("ext_expires_in", lifetime);
+  writer.end();
+  http::Response response = http::json_response(200, std::move(body));
+  response.headers.set("Cache-Control", "no-store");
+  response.headers.set("Pragma", "no-cache");
+  return response;
+}
+
+}  // namespace behalf::oauth

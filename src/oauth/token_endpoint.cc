@@ -1,0 +1,93 @@
+#include "oauth/token_endpoint.h"
+
+#include <array>
+
+#include "oauth/form.h"
+
+namespace behalf::oauth {
+namespace {
+
+constexpr std::array<const GrantType*, 5> kGrantTypes = {&kAuthorizationCode, &kRefreshToken, &kClientCredentials,
+                                                         &kTokenExchange, &kJwtBearer};
+
+Answer<const GrantType*> find_grant_type(std::string_view name) {
+  if (name.empty()) return refuse(ErrorCode::kInvalidRequest, "grant_type is required", "grant_type_missing");
+  for (const GrantType* type : kGrantTypes) {
+    if (type->name == name) return type;
+  }
+  return refuse(ErrorCode::kUnsupportedGrantType, "this grant_type is not offered", "grant_type_unknown");
+}
+
+// "token.authorization_code", "token.token-exchange": the short name, as audit events and metrics say it.
+std::string event_of(const GrantType& type) {
+  const size_t colon = type.name.rfind(':');
+  return "token." + std::string(colon == std::string_view::npos ? type.name : type.name.substr(colon + 1));
+}
+
+Answer<Fine> check_use(const GrantType& type, const Client& client) {
+  if (client.is_public() && type.public_clients == PublicClients::kRefused) {
+    return refuse(ErrorCode::kUnauthorizedClient, "a public client cannot use this grant_type", "public_client");
+  }
+  if (!client.may_use(type.name)) {
+    return refuse(ErrorCode::kUnauthorizedClient, "this client is not registered for this grant_type", "grant_type_not_registered");
+  }
+  return Fine{};
+}
+
+Task<http::Response> attempt(Call& call) {
+  auto form = read_form(call.request, {"resource", "audience"});
+  if (!form) co_return co_await refuse_call(call, form.reason());
+  // The client first: a stranger learns nothing, not even what is offered.
+  auto client = authenticate_client(call, *form);
+  const Challenge challenge = challenge_for(call.request);
+  if (!client) co_return co_await refuse_call(call, client.reason(), challenge);
+  auto type = find_grant_type(form->get("grant_type"));
+  if (type) call.audit.event = event_of(**type);
+
+  TokenRequest request{.form = *form,
+                       .client = *client,
+                       .access_token_id = NodeId(call.new_id()),
+                       .refresh_token_id = NodeId(call.new_id()),
+                       .refresh_secret = make_secret_text(call.services.random)};
+  Answer<Decision> decision = refuse(ErrorCode::kUnsupportedGrantType, "", "");
+  if (!type) {
+    decision = std::move(type).refused();
+  } else if (auto use = check_use(**type, client->registration()); !use) {
+    decision = std::move(use).refused();
+  } else {
+    decision = (*type)->prepare(call, request);
+  }
+
+  Answer<Issuance> issuance = refuse(ErrorCode::kServerError, "", "undecided");
+  auto pending = call.commit([&](store::Transaction& transaction) {
+    // Even a refusal spends the client's assertion: it has been seen.
+    if (auto confirmed = confirm_client(call, *client, transaction); !confirmed) {
+      issuance = std::move(confirmed).refused();
+    } else if (!decision) {
+      issuance = Refused{decision.reason()};
+    } else {
+      issuance = (*decision)(transaction);
+    }
+    if (issuance) record_issuance(call, transaction, *issuance);
+    else call.deny(issuance.reason());
+  });
+  co_await pending.decided();
+  // Signed while the commit is on its way to the disk; the answer leaves after both.
+  std::string access_token;
+  if (issuance) {
+    access_token = sign_access_token(call.services, issuance->access_token, issuance->resource.get());
+  }
+  co_await pending.durable();
+  if (!issuance) co_return error_response(issuance.reason(), challenge);
+  co_return token_response(call, *issuance, access_token);
+}
+
+}  // namespace
+
+std::span<const GrantType* const> grant_types() { return kGrantTypes; }
+
+Task<http::Response> token_endpoint(Services& services, http::Request& request) {
+  return answer(services, request, "token", attempt);
+}
+
+}  // namespace behalf::oauth

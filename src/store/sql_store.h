@@ -1,0 +1,136 @@
+// The store's transaction over any Database, and what the committing thread keeps in memory beside it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "store/database.h"
+#include "store/registry_view.h"
+#include "store/store.h"
+
+namespace behalf::store {
+
+// A bounded cache of two generations: what was not touched while a generation filled goes with the next one.
+template <class T>
+class Cache {
+ public:
+  explicit Cache(size_t capacity) : half_(capacity / 2) {}
+  const T* find(std::string_view key) {
+    if (const auto young = young_.find(key); young != young_.end()) return &young->second;
+    const auto old = old_.find(key);
+    if (old == old_.end()) return nullptr;
+    T value = std::move(old->second);
+    std::string name = old->first;
+    old_.erase(old);
+    return put(std::move(name), std::move(value));
+  }
+  const T* put(std::string key, T value) {
+    if (young_.size() >= half_) {
+      old_ = std::move(young_);
+      young_.clear();
+    }
+    old_.erase(key);
+    return &young_.insert_or_assign(std::move(key), std::move(value)).first->second;
+  }
+  void erase(const std::string& key) {
+    young_.erase(key);
+    old_.erase(key);
+  }
+  void clear() {
+    young_.clear();
+    old_.clear();
+  }
+
+ private:
+  using Generation = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
+  size_t half_;
+  Generation young_;
+  Generation old_;
+};
+
+// Belongs to the committing thread. Everything here may be dropped at any time and read again; it is dropped whenever a
+// batch rolls back or another process changed the store.
+struct WriterState {
+  // hash of the log so far, record → hash with the record
+  std::function<std::string(const std::string& previous_hex, std::string_view record)> chain;
+
+  // The head row as this batch leaves it.
+  int64_t sequence = 0;
+  std::string head_hash;
+  int64_t generation = 0;
+  int64_t high_water = 0;
+  bool registry_changed = false;
+  bool endings = false;
+
+  RegistryTables staged;  // what this batch changed in the registry
+  std::vector<std::string> removed_resources;
+
+  Cache<std::shared_ptr<const User>> users{8192};
+  Cache<std::shared_ptr<const Grant>> grants{16384};
+  Cache<std::shared_ptr<const Node>> nodes{32768};
+};
+
+class SqlTransaction final : public Transaction {
+ public:
+  // `writing` is null for a read-only transaction.
+  SqlTransaction(Database& database, const RegistryView& registry, WriterState* writing)
+      : database_(database), registry_(registry), writing_(writing) {}
+
+  std::shared_ptr<const User> find_user(const UserId& id) override;
+  std::shared_ptr<const User> find_user_by_username(std::string_view username) override;
+  std::shared_ptr<const Agent> find_agent(const AgentId& id) override;
+  std::shared_ptr<const Client> find_client(const ClientId& id) override;
+  std::shared_ptr<const Resource> find_resource(const ResourceId& id) override;
+  std::vector<std::shared_ptr<const User>> list_users() override;
+  int64_t last_epoch(std::string_view principal_id) override;
+  std::optional<Grant> find_grant(const GrantId& id) override;
+  std::vector<Grant> list_grants(const GrantFilter& filter) override;
+  std::shared_ptr<const Node> find_node(const NodeId& id) override;
+  std::vector<Node> list_lineage(const NodeId& root, size_t limit) override;
+  std::vector<Node> list_grant_nodes(const GrantId& grant, size_t limit) override;
+  std::optional<AuthorizationRequest> find_request(const RequestId& id) override;
+  std::optional<Session> find_session(const SessionId& id) override;
+  std::vector<LoggedRecord> list_audit(const AuditFilter& filter) override;
+
+  bool put_user(const User& user) override;
+  bool put_agent(const Agent& agent) override;
+  bool put_client(const Client& client) override;
+  void put_resource(const Resource& resource) override;
+  void remove_resource(const ResourceId& id) override;
+  void insert_grant(const Grant& grant) override;
+  bool end_grant(const GrantId& id, UnixTime now, std::string_view cause) override;
+  void touch_grant(const Grant& grant, UnixTime now) override;
+  void insert_node(Node node) override;
+  SpentCode spend_code(const NodeId& id, std::string_view secret_hash, UnixTime now) override;
+  RotatedRefresh rotate_refresh_token(const NodeId& id, std::string_view secret_hash, const NodeId& successor,
+                                      UnixTime now) override;
+  std::vector<Node> end_subtree(const NodeId& id, UnixTime now, std::string_view cause) override;
+  std::vector<Node> end_grant_nodes(const GrantId& id, UnixTime now, std::string_view cause) override;
+  bool remember_jti(std::string_view issuer, std::string_view jti, UnixTime expires_at) override;
+  void insert_request(const AuthorizationRequest& request) override;
+  bool bind_request(const RequestId& id, std::string_view browser_hash) override;
+  bool complete_request(const RequestId& id, UnixTime now) override;
+  void insert_session(const Session& session) override;
+  void touch_session(const SessionId& id, UnixTime now) override;
+  bool end_session(const SessionId& id, UnixTime now) override;
+  size_t end_user_sessions(const UserId& user, UnixTime now) override;
+  void append_audit(const AuditRecord& record, UnixTime now) override;
+  size_t purge(UnixTime before, size_t limit) override;
+
+ private:
+  bool put_principal(std::string_view id, std::string_view kind, std::string_view username,
+                     const json::Value& document);
+  void cache(const std::shared_ptr<const Node>& node);
+  void forget(std::vector<Node>& ended);
+
+  Database& database_;
+  const RegistryView& registry_;
+  WriterState* writing_;
+};
+
+RegistryTables load_registry(Database& database);
+
+}  // namespace behalf::store
