@@ -113,6 +113,10 @@ class CommitterContract : public OnBothDatabases {
 };
 INSTANTIATE_TEST_SUITE_P(Both, CommitterContract, testing::Values(Kind::sqlite, Kind::postgres), name_of);
 
+// Several servers, or one that restarts: SQLite has neither.
+class CommitterOnPostgres : public CommitterContract {};
+INSTANTIATE_TEST_SUITE_P(Only, CommitterOnPostgres, testing::Values(Kind::postgres), name_of);
+
 TEST_P(CommitterContract, OfManyThreadsOnOneConditionalUpdateExactlyOneWins) {
   constexpr int64_t kCodes = 20;
   committer_->run([](Database& database) {
@@ -136,8 +140,7 @@ TEST_P(CommitterContract, OfManyThreadsOnOneConditionalUpdateExactlyOneWins) {
   EXPECT_EQ(wins, kCodes);
 }
 
-TEST_P(CommitterContract, TwoServersOnOneDatabaseAlsoHaveOneWinner) {
-  if (GetParam() == Kind::sqlite) GTEST_SKIP() << "SQLite has one process";
+TEST_P(CommitterOnPostgres, TwoServersOnOneDatabaseAlsoHaveOneWinner) {
   committer_->run([](Database& database) { insert(database, 1); });
   Committer other(connect(), {});
   std::atomic<int> wins{0};
@@ -294,8 +297,7 @@ TEST_P(CommitterContract, HooksBracketEveryTransactionAndTheirRowsCommitWithIt) 
       << "faults left no trace in the head";
 }
 
-TEST_P(CommitterContract, APostgresRestartFailsAtMostOneBatch) {
-  if (GetParam() == Kind::sqlite) GTEST_SKIP() << "SQLite has no server";
+TEST_P(CommitterOnPostgres, ARestartFailsAtMostOneBatch) {
   committer_->run([](Database& database) { insert(database, 1); });
   PostgresCluster::shared()->restart_immediately();
   committer_->run([](Database& database) { insert(database, 2); });

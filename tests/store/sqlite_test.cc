@@ -176,7 +176,8 @@ TEST(Sqlite, APathThatCannotBeUsedIsUnavailable) {
   const TemporaryDirectory directory;
   EXPECT_THROW(sqlite_connector("")->open_writer(), StoreUnavailable);
   EXPECT_THROW(sqlite_connector(directory / "missing/store.db")->open_writer(), StoreUnavailable);
-  EXPECT_THROW(sqlite_connector(directory / ".")->open_writer(), StoreUnavailable);
+  std::filesystem::create_directory(directory / "folder");
+  EXPECT_THROW(sqlite_connector(directory / "folder")->open_writer(), StoreUnavailable);
 }
 
 TEST(Sqlite, AFileThatIsNoDatabaseIsUnavailable) {
