@@ -2,10 +2,11 @@
 // VerifiedJwt. The algorithm comes from OUR key, never from the header.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -27,27 +28,39 @@ enum class JwtFault {
   kTooLong,        // exp - iat above the allowed span, or exp too far ahead
   kIssuer,
   kAudience,
-  kClaims,         // a registered claim is missing or of the wrong type
+  kClaims,         // a registered claim is missing or of the wrong type, or `sub` is another
 };
 std::string_view describe(JwtFault fault);
 
-// Decoded, NOT proved: for routing (typ, iss, jti) only.
+// Decoded, NOT proved: for routing (typ, iss, jti) only. Immutable and cheap to copy.
 class EncodedJwt {
  public:
   static Result<EncodedJwt, JwtFault> parse(std::string_view compact);
-  const json::Value& header() const { return header_; }
-  const json::Value& unproved_claims() const { return claims_; }
-  std::string_view type() const;  // `typ` lower-cased without "application/"; empty if absent
+  const json::Value& header() const { return content_->header; }
+  const json::Value& unproved_claims() const { return content_->claims; }
+  // `typ` lower-cased without "application/"; empty if absent
+  std::string_view type() const { return content_->type; }
 
  private:
   friend class VerifiedJwt;
   friend Result<class VerifiedJwt, JwtFault> verify(const EncodedJwt&, const struct Expectations&,
                                                      std::span<const VerifyingKey>, UnixTime);
-  std::string signing_input_;
-  std::string signature_;
-  std::string type_;
-  json::Value header_;
-  json::Value claims_;
+  struct Content {
+    std::string signing_input;
+    std::string signature;
+    std::string type;
+    json::Value header;
+    json::Value claims;
+  };
+  explicit EncodedJwt(std::shared_ptr<const Content> content) : content_(std::move(content)) {}
+  std::shared_ptr<const Content> content_;
+};
+
+// What the claims must say of time and identity.
+enum class JwtKind {
+  kToken,  // `exp`, `iss` and `sub` must be there; the key is the one the header's `kid` names
+  kProof,  // made for one request, as DPoP (RFC 9449 §4.2): `iat` must be there and at most longest_life old, the
+           // rest only well-typed; the keys are those the caller took from the proof itself, whatever `kid` says
 };
 
 enum class AudienceRule {
@@ -65,27 +78,28 @@ struct Expectations {
   Seconds leeway{60};
   Seconds longest_life{300};                // exp - now and, if iat is there, exp - iat; 0: unlimited
   bool require_jti = true;
+  JwtKind kind = JwtKind::kToken;
 };
 
 class VerifiedJwt {
  public:
-  const json::Value& header() const { return header_; }
-  const json::Value& claims() const { return claims_; }
+  const json::Value& header() const { return content_->header; }
+  const json::Value& claims() const { return content_->claims; }
   std::string_view subject() const;
   std::string_view issuer() const;
   std::string_view jti() const;
-  UnixTime expires_at() const;
+  UnixTime expires_at() const { return expires_at_; }  // of a proof without `exp`: iat + longest_life
   std::string_view key_id() const { return key_id_; }
-  std::string_view type() const { return type_; }
+  std::string_view type() const { return content_->type; }
 
  private:
   friend Result<VerifiedJwt, JwtFault> verify(const EncodedJwt&, const Expectations&,
                                               std::span<const VerifyingKey>, UnixTime);
-  VerifiedJwt() = default;
-  json::Value header_;
-  json::Value claims_;
+  VerifiedJwt(std::shared_ptr<const EncodedJwt::Content> content, std::string key_id, UnixTime expires_at)
+      : content_(std::move(content)), key_id_(std::move(key_id)), expires_at_(expires_at) {}
+  std::shared_ptr<const EncodedJwt::Content> content_;
   std::string key_id_;
-  std::string type_;
+  UnixTime expires_at_;
 };
 
 // Checks claims first where that is cheaper, then the signature; reports one fault. `exp`, `iss`, `sub` must be
