@@ -306,6 +306,7 @@ std::string Templates::render(const ConsentPage& page) const {
   }
   show(body, page.works_while_away ? "OFFLINE" : "ONLINE");
   fill_onward(body, page.onward);
+  show_if(page.onward.further_steps > 0 && page.agent.has_value(), body, "MAY_HAND_ON");
   say_if_any(body, "HAS_PURPOSE", "PURPOSE", page.purpose);
   return parsed_->print(sheet);
 }

@@ -27,6 +27,7 @@ inline constexpr std::string_view kRequest = "request";        // LoginPage, Con
 inline constexpr std::string_view kUsername = "username";      // LoginPage
 inline constexpr std::string_view kPassword = "password";      // LoginPage
 inline constexpr std::string_view kScope = "scope";            // ConsentPage: one for each permission kept
+inline constexpr std::string_view kOnward = "onward";  // ConsentPage: kAllow where the agent may pass it on
 inline constexpr std::string_view kDecision = "decision";      // ConsentPage: kAllow or kDeny
 inline constexpr std::string_view kDelegation = "delegation";  // AgentsPage: revoke this one
 inline constexpr std::string_view kAgent = "agent";            // AgentsPage: revoke everything for this agent

@@ -1,0 +1,74 @@
+#include "app/runtime.h"
+
+#include "app/routes.h"
+#include "base/bytes.h"
+#include "console/admin_api.h"
+#include "console/front_channel.h"
+#include "crypto/hash.h"
+#include "store/connect.h"
+
+namespace behalf::app {
+namespace {
+
+// Kept beyond its end so that a late replay is still recognised for what it is.
+constexpr Seconds kKeepExpired{86400};
+constexpr size_t kPurgeRows = 1000;
+
+Secret read_keys(const std::string& path) {
+  if (const std::string complaint = check_private(path); !complaint.empty()) throw std::runtime_error(complaint);
+  auto text = read_file(path);
+  if (!text) throw std::runtime_error(path + " cannot be read; `behalf init` makes one");
+  return Secret(std::move(*text));
+}
+
+std::unique_ptr<store::Connector> connector_for(const Config& config) {
+  return config.postgres.empty() ? store::sqlite_connector(config.sqlite) : store::postgres_connector(config.postgres);
+}
+
+}  // namespace
+
+struct Runtime::Parts {
+  Parts(const Config& from, Clock& clock, Random& random)
+      : config(from),
+        keys(read_keys(from.key_file)),
+        store(connector_for(from), [](std::string_view bytes) { return std::string(as_text(crypto::sha256(bytes))); }),
+        passwords(from.password_threads),
+        services{config.settings, clock, random, store, keys, token_cache, verifying_keys, passwords},
+        assets(config.settings.issuer),
+        templates(embedded_web(), assets.urls()),
+        front_channel(services, templates),
+        admin(services) {}
+
+  const Config config;
+  oauth::Keys keys;
+  store::Store store;
+  oauth::TokenCache token_cache;
+  oauth::VerifyingKeys verifying_keys;
+  oauth::PasswordPool passwords;
+  oauth::Services services;
+  Assets assets;
+  console::Templates templates;
+  console::FrontChannel front_channel;
+  console::AdminApi admin;
+};
+
+Runtime::Runtime(const Config& config, Clock& clock, Random& random)
+    : parts_(std::make_unique<Parts>(config, clock, random)) {}
+Runtime::~Runtime() = default;
+
+http::Handler Runtime::public_handler() {
+  return make_public_handler(parts_->services, parts_->front_channel, parts_->assets, parts_->config.listen);
+}
+http::Handler Runtime::admin_handler() {
+  return [this](http::Request& request) { return parts_->admin.handle(request); };
+}
+oauth::Services& Runtime::services() { return parts_->services; }
+
+bool Runtime::purge() {
+  size_t gone = 0;
+  const UnixTime before = parts_->services.clock.now() - kKeepExpired;
+  parts_->store.run([&](store::Transaction& transaction) { gone = transaction.purge(before, kPurgeRows); });
+  return gone >= kPurgeRows;
+}
+
+}  // namespace behalf::app
