@@ -320,11 +320,11 @@ Task<http::Response> AdminApi::handle(http::Request& request) {
     if (is_post && request.path == prefix + "suspend") return set_status(request, kind, Status::kSuspended);
     if (is_post && request.path == prefix + "resume") return set_status(request, kind, Status::kActive);
   }
-  const auto query = http::Form::parse(request.query);
+  auto query = http::Form::parse(request.query);
   if (is_get && query) {
-    if (request.path == "/grants") return list_grants(*query);
-    if (request.path == "/lineage") return show_lineage(*query);
-    if (request.path == "/audit") return list_audit(*query);
+    if (request.path == "/grants") return list_grants(std::move(*query));
+    if (request.path == "/lineage") return show_lineage(std::move(*query));
+    if (request.path == "/audit") return list_audit(std::move(*query));
     if (request.path == "/state") return export_state();
   }
   const auto nothing = []() -> Task<http::Response> { co_return admin_error(404, "there is nothing at this address"); };
@@ -487,7 +487,7 @@ Task<http::Response> AdminApi::revoke_grant(http::Request& http_request) {
   });
 }
 
-Task<http::Response> AdminApi::list_grants(const http::Form& query) {
+Task<http::Response> AdminApi::list_grants(http::Form query) {
   store::GrantFilter filter{.user = std::string(query.get("user")),
                             .client = std::string(query.get("client")),
                             .agent = std::string(query.get("agent")),
@@ -503,7 +503,7 @@ Task<http::Response> AdminApi::list_grants(const http::Form& query) {
   co_return admin_answer(out);
 }
 
-Task<http::Response> AdminApi::show_lineage(const http::Form& query) {
+Task<http::Response> AdminApi::show_lineage(http::Form query) {
   const std::string grant_id(query.get("grant"));
   const std::string node_id(query.get("node"));
   const size_t limit = limit_of(query, 1000);
@@ -533,7 +533,7 @@ Task<http::Response> AdminApi::show_lineage(const http::Form& query) {
   co_return admin_answer(out);
 }
 
-Task<http::Response> AdminApi::list_audit(const http::Form& query) {
+Task<http::Response> AdminApi::list_audit(http::Form query) {
   store::AuditFilter filter;
   const std::string_view after = query.get("after");
   std::from_chars(after.data(), after.data() + after.size(), filter.after);

@@ -17,9 +17,9 @@ class AdminApi {
   Task<http::Response> apply(http::Request& request);
   Task<http::Response> set_status(http::Request& request, std::string_view kind, Status status);
   Task<http::Response> revoke_grant(http::Request& request);
-  Task<http::Response> list_grants(const http::Form& query);
-  Task<http::Response> show_lineage(const http::Form& query);
-  Task<http::Response> list_audit(const http::Form& query);
+  Task<http::Response> list_grants(http::Form query);
+  Task<http::Response> show_lineage(http::Form query);
+  Task<http::Response> list_audit(http::Form query);
   Task<http::Response> export_state();
 
   oauth::Services& services_;

@@ -59,7 +59,7 @@ store::Committer::Pending Call::commit(std::function<void(store::Transaction&)> 
   });
 }
 
-Task<http::Response> answer(Services& services, http::Request& request, std::string_view event,
+Task<http::Response> answer(Services& services, http::Request& request, std::string event,
                             std::function<Task<http::Response>(Call&)> attempt) {
   std::string fault;
   bool is_store_fault = true;

@@ -51,7 +51,7 @@ class Call {
 
 // Answers one request: runs `attempt` on a fresh Call, again when it asks to be restarted, and turns faults of the
 // machinery into 503 (store) or 500 (anything else) that say nothing. The only place where exceptions are caught.
-Task<http::Response> answer(Services& services, http::Request& request, std::string_view event,
+Task<http::Response> answer(Services& services, http::Request& request, std::string event,
                             std::function<Task<http::Response>(Call&)> attempt);
 
 // `what` as a decision of its own where nothing else is to be done: records `call.audit`.
