@@ -41,7 +41,7 @@ Task<http::Response> ready(http::Response response) { co_return response; }
 Task<http::Response> readiness(oauth::Services& services) {
   bool is_ready = true;
   try {
-    co_await services.store.transact([](store::Transaction&) {});
+    co_await services.store.read([](store::ReadTransaction& transaction) { (void)transaction.last_epoch(""); });
   } catch (const std::exception&) {
     is_ready = false;
   }
@@ -107,7 +107,7 @@ http::Handler make_public_handler(oauth::Services& services, console::FrontChann
   const bool needs_secure = !listen.tls && !listen.address.starts_with("127.") && listen.address != "::1" && listen.address != "localhost";
 
   return [table = std::move(table), &services, &pages, needs_secure](Request& request) -> Task<http::Response> {
-    if (needs_secure && !request.secure && !request.path.ends_with("z")) {
+    if (needs_secure && !request.secure && request.path != "/livez" && request.path != "/readyz") {
       return ready(oauth::plain_error(400, "invalid_request", "this server is reached by https only"));
     }
     const auto routes = table.find(request.path);

@@ -196,6 +196,11 @@ Task<http::Response> FrontChannel::open_pushed(Call& call, const http::Form& for
       reason = "request_of_other_browser";
     }
     if (!reason.empty()) return call.deny(error(ErrorCode::kInvalidRequestUri, "", reason));
+    // The pushed lifetime is for getting here; from now on the person has as long as anyone.
+    if (request->browser_hash.empty()) {
+      request->expires_at = call.now + services_.settings.interaction_lifetime;
+      transaction.extend_request(request->id, request->expires_at);
+    }
     request->browser_hash = visitor.browser_hash;
     call.audit.agent = request->agent.text();
     call.audit.node = request->id.text();
@@ -247,6 +252,7 @@ Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationReques
   // The person is needed: keep the request, bound to this browser, and show the next page.
   auto pending = call.commit([&](store::Transaction& transaction) {
     if (!transaction.find_request(request.id)) transaction.insert_request(request);
+    if (visitor.session) transaction.touch_session(visitor.session->id, call.now);
     call.audit.node = request.id.text();
     call.allow();
   });
@@ -276,6 +282,7 @@ Task<http::Response> FrontChannel::answer_with_code(Call& call, const oauth::Off
       refusal = error(ErrorCode::kAccessDenied, "this request has ended; start again", "consent_ended");
       return call.deny(*refusal);
     }
+    transaction.touch_session(session.id, call.now);
     oauth::issue_code(call, transaction, offer, *grant, offer.request.scopes, session.sign_in, code);
   });
   co_await pending.durable();
@@ -489,6 +496,7 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
     const std::string shown(sent.substr(proof.size() + 1));
     const auto request = co_await load_request(call, id, visitor);
     if (!request) co_return co_await refuse_with_page(call, error(ErrorCode::kInvalidRequest, "This request has ended, or was opened in another browser.", "request_unusable"));
+    if (needs_sign_in(*request, visitor.session)) co_return http::redirect(path("/login") + "?request=" + request->id.text());
     const oauth::ReturnAddress to = oauth::return_address(*request);
     call.audit.client = request->client.text();
     call.audit.agent = request->agent.text();
@@ -534,6 +542,7 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
         return call.deny(error(ErrorCode::kInvalidRequest, "", "request_completed_before"));
       }
       call.audit.event = "consent.allow";
+      transaction.touch_session(session->id, call.now);
       const Grant grant = oauth::make_grant(*offer, {.scopes = given, .onward = form->get(field::kOnward) == field::kAllow || offer->agent == nullptr}, grant_id, call.now);
       transaction.insert_grant(grant);
       oauth::issue_code(call, transaction, *offer, grant, grant.scopes, session->sign_in, code);
@@ -594,6 +603,7 @@ Task<http::Response> FrontChannel::end_my_grants(Call& call, bool whole_agent) {
   const std::string grant_id(form->get(field::kDelegation));
   const std::string agent_id(form->get(field::kAgent));
   auto pending = call.commit([&](store::Transaction& transaction) {
+    transaction.touch_session(visitor.session->id, call.now);
     size_t ended = 0;
     if (whole_agent) {
       call.audit.agent = agent_id;

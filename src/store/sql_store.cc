@@ -479,6 +479,11 @@ bool SqlTransaction::bind_request(const RequestId& id, std::string_view browser_
   return database_.query(kBind, {id.text(), browser_hash}, [](const Row&) {}) == 1;
 }
 
+void SqlTransaction::extend_request(const RequestId& id, UnixTime expires_at) {
+  constexpr Statement kExtend{"UPDATE requests SET expires_at = $2 WHERE id = $1"};
+  database_.execute(kExtend, {id.text(), expires_at.milliseconds});
+}
+
 bool SqlTransaction::complete_request(const RequestId& id, UnixTime now) {
   constexpr Statement kComplete{
       "UPDATE requests SET completed_at = $2 WHERE id = $1 AND completed_at IS NULL RETURNING id"};

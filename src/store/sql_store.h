@@ -112,6 +112,7 @@ class SqlTransaction final : public Transaction {
   bool remember_jti(std::string_view issuer, std::string_view jti, UnixTime expires_at) override;
   void insert_request(const AuthorizationRequest& request) override;
   bool bind_request(const RequestId& id, std::string_view browser_hash) override;
+  void extend_request(const RequestId& id, UnixTime expires_at) override;
   bool complete_request(const RequestId& id, UnixTime now) override;
   void insert_session(const Session& session) override;
   void touch_session(const SessionId& id, UnixTime now) override;

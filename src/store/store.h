@@ -126,6 +126,7 @@ class Transaction : public ReadTransaction {
   virtual void insert_request(const AuthorizationRequest& request) = 0;
   // Binds a pushed request to the first browser that opens it; true if it is bound to this one now.
   [[nodiscard]] virtual bool bind_request(const RequestId& id, std::string_view browser_hash) = 0;
+  virtual void extend_request(const RequestId& id, UnixTime expires_at) = 0;
   // True exactly once per request.
   [[nodiscard]] virtual bool complete_request(const RequestId& id, UnixTime now) = 0;
   virtual void insert_session(const Session& session) = 0;

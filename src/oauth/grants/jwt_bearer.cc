@@ -91,6 +91,7 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
   return Decision([&call, &request, asked = std::move(asked)](store::Transaction& transaction) -> Answer<Issuance> {
     const auto subject = transaction.find_node(asked.subject);
     if (subject != nullptr && subject->subject.kind != SubjectKind::kUser) return bad_assertion("assertion_without_user");
+    Issuance issuance = TRY(hop(call, request, asked, ErrorCode::kInvalidGrant, transaction));
     // D-83: the API behind wants a stronger sign-in than the person's; only the client can get it, from the person.
     if (subject != nullptr && !asked.target->required_acr.empty() &&
         (!subject->sign_in || subject->sign_in->acr != asked.target->required_acr)) {
@@ -101,7 +102,6 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
       json::append_string(extra, claims);
       return refuse(ErrorCode::kInteractionRequired, "the person must sign in in a stronger way", "step_up_required", extra);
     }
-    Issuance issuance = TRY(hop(call, request, asked, ErrorCode::kInvalidGrant, transaction));
     issuance.microsoft_members = true;
     return issuance;
   });
