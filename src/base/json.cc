@@ -121,6 +121,8 @@ void write_to(std::string& out, const Value& value, int indent) {
     char digits[32];
     std::snprintf(digits, sizeof digits, "%.17g", *number);
     out += digits;
+    // Stays a number with a fraction, so that reading it again gives the same value.
+    if (std::string_view(digits).find_first_of(".e") == std::string_view::npos) out += ".0";
   } else if (const std::string* string = value.string()) {
     append_string(out, *string);
   } else if (const Value::Array* array = value.array()) {
