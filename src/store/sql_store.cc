@@ -337,8 +337,9 @@ std::vector<Node> SqlTransaction::list_lineage(const NodeId& root, size_t limit)
   database_.query(kRoot, {root.text()}, [&](const Row& row) { nodes.push_back(read_node(row)); });
   constexpr Statement kBelow{"SELECT " NODE_COLUMNS
                              " FROM nodes WHERE root_id = $1 AND parent_id IS NOT NULL ORDER BY id LIMIT $2"};
-  database_.query(kBelow, {root.text(), static_cast<int64_t>(limit)},
-                  [&](const Row& row) { nodes.push_back(read_node(row)); });
+  database_.query(kBelow, {root.text(), static_cast<int64_t>(limit)}, [&](const Row& row) {
+    if (nodes.size() < limit) nodes.push_back(read_node(row));
+  });
   return nodes;
 }
 
@@ -531,6 +532,9 @@ std::vector<LoggedRecord> SqlTransaction::list_audit(const AuditFilter& filter) 
   constexpr Statement kByGrant{
       "SELECT sequence, record, hash FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND sequence > $2 "
       "ORDER BY sequence LIMIT $3"};
+  constexpr Statement kByGrantBackward{
+      "SELECT sequence, record, hash FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND sequence < $2 "
+      "ORDER BY sequence DESC LIMIT $3"};
   constexpr Statement kForward{
       "SELECT sequence, record, hash FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2"};
   constexpr Statement kBackward{
@@ -543,12 +547,12 @@ std::vector<LoggedRecord> SqlTransaction::list_audit(const AuditFilter& filter) 
       records.push_back({.sequence = at, .json = std::string(row.text(1)), .hash = std::string(row.text(2))});
     };
     size_t seen = 0;
-    if (!filter.grant.empty()) seen = database_.query(kByGrant, {filter.grant, at, kChunk}, take);
+    if (!filter.grant.empty() && filter.newest_first) seen = database_.query(kByGrantBackward, {filter.grant, at, kChunk}, take);
+    else if (!filter.grant.empty()) seen = database_.query(kByGrant, {filter.grant, at, kChunk}, take);
     else if (filter.newest_first) seen = database_.query(kBackward, {at, kChunk}, take);
     else seen = database_.query(kForward, {at, kChunk}, take);
     if (seen < static_cast<size_t>(kChunk)) break;
   }
-  if (!filter.grant.empty() && filter.newest_first) std::reverse(records.begin(), records.end());
   return records;
 }
 

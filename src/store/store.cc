@@ -19,6 +19,8 @@ using Statement = Database::Statement;
 constexpr int64_t kSchemaVersion = 1;
 
 void prepare_schema(Database& database) {
+  // Two servers that start on an empty database at the same time would both create it; the number is ours, any would do.
+  if (database.is_postgres()) database.run_script("SELECT pg_advisory_xact_lock(7021735)");
   database.run_script("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)");
   int64_t version = 0;
   constexpr Statement kVersion{"SELECT version FROM schema_version"};
