@@ -1,0 +1,216 @@
+// The audit log: numbered without gaps, chained by a hash that anyone can compute again, and one with the work it tells of.
+// Also what only opening shows: a schema of the future, a store that comes back whole, the latest time.
+#include <functional>
+
+#include "store/store_contract.h"
+
+namespace behalf::test {
+namespace {
+
+using store::AuditFilter;
+using store::ReadTransaction;
+using store::Transaction;
+
+class AuditStore : public StoreContract {
+ protected:
+  // The events that `filter` lets through; a reader and a writer must agree.
+  Ids list(const AuditFilter& filter) {
+    const auto ask = [&](ReadTransaction& transaction) {
+      Ids numbers;
+      for (const LoggedRecord& record : transaction.list_audit(filter)) numbers.push_back(std::to_string(record.sequence));
+      return numbers;
+    };
+    EXPECT_EQ(ask_reader(ask), ask_writer(ask));
+    return ask_reader(ask);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Store, AuditStore, testing::Values(Kind::sqlite, Kind::postgres), name_of);
+
+AuditRecord hostile_record() {
+  AuditRecord record = make_record("event", "g'1");
+  record.outcome = AuditOutcome::kDenied;
+  record.error = "invalid_grant";
+  record.reason = record.request_id = record.trace = record.peer = record.user = record.client = record.agent = kHostile;
+  record.chain.actors = {{.kind = ActorKind::kAgent, .id = kHostile, .epoch = 1}, {.kind = ActorKind::kService, .id = "s", .epoch = 2}};
+  record.node = record.parent = record.scope = record.resource = kHostile;
+  record.details.set("text", kHostile);
+  record.details.set("number", kMost);
+  return record;
+}
+
+TEST_P(AuditStore, TheChainIsComputedAgainByAnotherHand) {
+  for (int i = 0; i < 5; ++i) {
+    run([&](Transaction& transaction) {
+      transaction.append_audit(make_record("one"), kNow + Seconds{i});
+      if (i % 2 == 0) transaction.append_audit(hostile_record(), kNow + Seconds{i});
+    });
+    if (i == 2) reopen();
+  }
+  std::vector<LoggedRecord> log = whole_log(store());
+  ASSERT_EQ(log.size(), 8U);
+  EXPECT_EQ(verified_length(log), 8);
+  EXPECT_EQ(log[1].json, canonical_json(hostile_record(), 2, kNow)) << "the record's bytes are what was hashed";
+
+  const auto broken = [&](const std::function<void(std::vector<LoggedRecord>&)>& damage) {
+    std::vector<LoggedRecord> copy = log;
+    damage(copy);
+    return verified_length(copy) == -1;
+  };
+  EXPECT_TRUE(broken([](auto& records) { records[3].json.back() = ' '; }));
+  EXPECT_TRUE(broken([](auto& records) { records.erase(records.begin() + 2); }));
+  EXPECT_TRUE(broken([](auto& records) { std::swap(records[2], records[3]); }));
+}
+
+TEST_P(AuditStore, AFaultLeavesNeitherEffectNorRecord) {
+  run([](Transaction& transaction) { transaction.append_audit(make_record("first"), kNow); });
+  EXPECT_THROW(run([](Transaction& transaction) {
+                 transaction.insert_grant(make_grant("lost"));
+                 transaction.append_audit(make_record("lost", "lost"), kNow + Seconds{100});
+                 throw std::runtime_error("a fault");
+               }),
+               std::runtime_error);
+  EXPECT_THROW(run([](Transaction& transaction) {
+                 transaction.append_audit(make_record("lost", "lost"), kNow + Seconds{100});
+                 transaction.insert_grant(make_grant("twice"));
+                 transaction.insert_grant(make_grant("twice"));  // the database itself refuses
+               }),
+               std::runtime_error);
+  EXPECT_THROW(run([](Transaction& transaction) {
+                 AuditRecord record = make_record("lost");
+                 record.user = "\xff";  // no UTF-8: refused rather than stored otherwise than hashed
+                 transaction.append_audit(record, kNow + Seconds{100});
+                 transaction.insert_grant(make_grant("lost"));
+               }),
+               std::runtime_error);
+  run([](Transaction& transaction) {
+    transaction.insert_grant(make_grant("kept"));
+    transaction.append_audit(make_record("second", "kept"), kNow + Seconds{1});
+  });
+  const auto exists = [&](const std::string& id) {
+    return ask_reader([&](ReadTransaction& transaction) { return transaction.find_grant(GrantId(id)).has_value(); });
+  };
+  EXPECT_FALSE(exists("lost"));
+  EXPECT_FALSE(exists("twice"));
+  EXPECT_TRUE(exists("kept"));
+  const std::vector<LoggedRecord> log = whole_log(store());
+  EXPECT_EQ(verified_length(log), 2) << "a fault uses up no number";
+  EXPECT_NE(log.back().json.find("\"second\""), std::string::npos);
+  EXPECT_EQ(store().high_water(), kNow + Seconds{1});
+}
+
+TEST_P(AuditStore, EveryFilterAndPaging) {
+  const auto add = [&](const std::string& event, const std::string& grant, const std::string& user,
+                       const std::string& client, const std::string& agent, std::vector<std::string> chain) {
+    AuditRecord record = make_record(event, grant);
+    record.user = user;
+    record.client = client;
+    record.agent = agent;
+    for (std::string& id : chain) record.chain.actors.push_back({.kind = ActorKind::kAgent, .id = std::move(id), .epoch = 1});
+    run([&](Transaction& transaction) { transaction.append_audit(record, kNow); });
+  };
+  add("token.code", "g1", "u1", "c1", "a1", {"a1"});           // 1
+  add("token.exchange", "g1", "u1", "c2", "a2", {"a2", "a1"});  // 2
+  add("tokens", "g2", "u2", "c1", "a1", {});                    // 3
+  add("consent.allow", "G1", "U1", "C1", "A1", {"A1"});         // 4
+  add("token.code", "", "u1", "c1", "", {});                    // 5
+  EXPECT_EQ(list({}), (Ids{"1", "2", "3", "4", "5"}));
+  EXPECT_EQ(list({.after = 3}), (Ids{"4", "5"}));
+  EXPECT_EQ(list({.after = 5}), Ids{});
+  EXPECT_EQ(list({.limit = 2}), (Ids{"1", "2"}));
+  EXPECT_EQ(list({.after = 2, .limit = 2}), (Ids{"3", "4"}));
+  EXPECT_EQ(list({.newest_first = true}), (Ids{"5", "4", "3", "2", "1"}));
+  EXPECT_EQ(list({.newest_first = true, .limit = 2}), (Ids{"5", "4"}));
+  EXPECT_EQ(list({.after = 3, .newest_first = true, .limit = 2}), (Ids{"5", "4"})) << "`after` is ignored";
+  EXPECT_EQ(list({.user = "u1"}), (Ids{"1", "2", "5"}));
+  EXPECT_EQ(list({.client = "c1"}), (Ids{"1", "3", "5"}));
+  EXPECT_EQ(list({.agent = "a1"}), (Ids{"1", "2", "3"})) << "anywhere in the chain";
+  EXPECT_EQ(list({.event = "token."}), (Ids{"1", "2", "5"})) << "a prefix";
+  EXPECT_EQ(list({.event = "token"}), (Ids{"1", "2", "3", "5"}));
+  EXPECT_EQ(list({.user = "u1", .client = "c1", .event = "token.code"}), (Ids{"1", "5"}));
+  EXPECT_EQ(list({.user = "u1", .limit = 1}), (Ids{"1"}));
+  EXPECT_EQ(list({.after = 1, .user = "u1", .limit = 1}), (Ids{"2"}));
+  EXPECT_EQ(list({.newest_first = true, .user = "u1", .limit = 2}), (Ids{"5", "2"}));
+  EXPECT_EQ(list({.grant = "g1"}), (Ids{"1", "2"}));
+  EXPECT_EQ(list({.grant = "g1", .client = "c2"}), (Ids{"2"}));
+  EXPECT_EQ(list({.after = 1, .grant = "g1"}), (Ids{"2"}));
+  EXPECT_EQ(list({.grant = "g1", .limit = 1}), (Ids{"1"}));
+  EXPECT_EQ(list({.newest_first = true, .grant = "g1"}), (Ids{"2", "1"}));
+  EXPECT_EQ(list({.newest_first = true, .grant = "g1", .limit = 1}), (Ids{"2"}));
+  EXPECT_EQ(list({.grant = "unknown"}), Ids{});
+  EXPECT_EQ(list({.user = "' OR 1=1 --"}), Ids{});
+}
+
+TEST_P(AuditStore, AFilterFindsWhatLiesBehindManyOtherRecords) {
+  constexpr int kOthers = 4100;  // more than two of the pieces the log is read in
+  run([&](Transaction& transaction) {
+    transaction.append_audit(make_record("rare.first"), kNow);
+    for (int i = 0; i < kOthers; ++i) transaction.append_audit(make_record("common", "g"), kNow);
+    transaction.append_audit(make_record("rare.last"), kNow);
+  });
+  const std::string last = std::to_string(kOthers + 2);
+  EXPECT_EQ(list({.event = "rare"}), (Ids{"1", last}));
+  EXPECT_EQ(list({.newest_first = true, .event = "rare"}), (Ids{last, "1"}));
+  const Ids all = list({.limit = 1'000'000});
+  ASSERT_EQ(all.size(), size_t{kOthers + 2}) << "nothing twice, nothing left out where one piece ends";
+  EXPECT_EQ(all.back(), last);
+  EXPECT_EQ(list({.grant = "g", .limit = 1'000'000}).size(), size_t{kOthers});
+  EXPECT_EQ(list({.newest_first = true, .grant = "g", .limit = 1'000'000}).size(), size_t{kOthers});
+  EXPECT_EQ(verified_length(whole_log(store())), kOthers + 2);
+}
+
+TEST_P(AuditStore, TheLatestTimeIsKept) {
+  EXPECT_EQ(store().high_water(), UnixTime{0});
+  run([](Transaction& transaction) { transaction.append_audit(make_record("e"), kNow + Seconds{10}); });
+  EXPECT_EQ(store().high_water(), kNow + Seconds{10});
+  run([](Transaction& transaction) { transaction.append_audit(make_record("e"), kNow); });
+  EXPECT_EQ(store().high_water(), kNow + Seconds{10}) << "a clock that steps back does not take it along";
+  reopen();
+  EXPECT_EQ(store().high_water(), kNow + Seconds{10});
+}
+
+TEST_P(AuditStore, AStoreOfANewerReleaseIsRefused) {
+  run([](Transaction& transaction) { transaction.append_audit(make_record("e"), kNow); });
+  close();
+  run_sql("UPDATE schema_version SET version = 99");
+  try {
+    const auto opened = open_store(connect());
+    FAIL() << "opened a store of a newer release";
+  } catch (const store::StoreUnavailable& refusal) {
+    EXPECT_NE(std::string(refusal.what()).find("newer"), std::string::npos) << refusal.what();
+    EXPECT_NE(std::string(refusal.what()).find("99"), std::string::npos) << refusal.what();
+  }
+  run_sql("UPDATE schema_version SET version = 1");
+  reopen();
+  EXPECT_EQ(verified_length(whole_log(store())), 1) << "the refusal changed nothing";
+}
+
+TEST_P(AuditStore, ADamagedStoreIsRefusedAndNotRepairedByGuessing) {
+  run([](Transaction& transaction) { EXPECT_TRUE(transaction.put_agent(make_agent("a"))); });
+  close();
+  run_sql("DELETE FROM head");
+  EXPECT_THROW(open_store(connect()), store::StoreUnavailable);
+}
+
+TEST_P(AuditStore, AReaderSeesNothingOfAWorkBeforeItsCommit) {
+  run([](Transaction& transaction) { transaction.append_audit(make_record("first"), kNow); });
+  Gate inside;
+  Gate go_on;
+  std::thread writer([&] {
+    run([&](Transaction& transaction) {
+      transaction.append_audit(make_record("second"), kNow);
+      transaction.insert_node(make_node("n"));
+      inside.open();
+      go_on.wait();
+    });
+  });
+  inside.wait();
+  EXPECT_EQ(whole_log(store()).size(), 1U);
+  EXPECT_EQ(node("n"), nullptr);
+  go_on.open();
+  writer.join();
+  EXPECT_EQ(whole_log(store()).size(), 2U);
+  EXPECT_NE(node("n"), nullptr);
+}
+
+}  // namespace
+}  // namespace behalf::test
