@@ -1,4 +1,86 @@
+// `behalf demo`: the whole story against a real server, then (unless --once) the stage stays up for a browser.
+//
+// Three processes' worth of parties speak HTTP over loopback: the server is a child process of the same binary; the APIs and
+// the little client page are servers of this process; the agents, the app and the person are clients of this process.
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+
 #include "app/commands.h"
+#include "app/demo/api.h"
+#include "app/demo/page.h"
+#include "app/demo/screen.h"
+#include "app/demo/story.h"
+#include "app/demo/world.h"
+
 namespace behalf::app {
-int demo(const DemoOptions&) { return kRefused; }
+namespace {
+
+// Where a person finds it again; anything free, if these are taken or nobody will look.
+constexpr uint16_t kServerPort = 8787;
+constexpr uint16_t kApiPort = 8788;
+constexpr uint16_t kPagePort = 8789;
+
+bool is_stop_pending() {
+  sigset_t pending;
+  sigemptyset(&pending);
+  sigpending(&pending);
+  return sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1;
 }
+
+void invite(const World& world, Screen& screen) {
+  screen.line();
+  screen.line(screen.strong("Now you. Everything keeps running:"));
+  screen.line("   start here    " + screen.accent(world.page + "/"));
+  screen.line("   sign in as    " + screen.strong("alice") + ", password " + screen.strong(world.password()));
+  screen.line("   my agents     " + screen.accent(world.issuer() + "/agents"));
+  screen.line("   command line  behalf audit tail -f -c " + world.config_path());
+  screen.line("                 behalf agent suspend agent-calendar -c " + world.config_path());
+  screen.line("   files         " + world.folder() + (world.is_temporary() ? "  (removed at the end)" : ""));
+  screen.line("Ctrl-C stops all of it.");
+}
+
+}  // namespace
+
+int demo(const DemoOptions& options) {
+  // Blocked before any thread starts; asked for between steps and waited for at the end, so that nothing is left behind.
+  sigset_t stops;
+  sigemptyset(&stops);
+  sigaddset(&stops, SIGINT);
+  sigaddset(&stops, SIGTERM);
+  sigaddset(&stops, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &stops, nullptr);
+  Screen screen;
+  try {
+    World world(options.folder);
+    DemoApi api(world, options.once ? 0 : kApiPort);
+    world.api = api.url();
+    DemoPage page(world, options.once ? 0 : kPagePort);
+    world.page = page.url();
+    screen.line(screen.strong("behalf: software that acts for people, and says so"));
+    screen.line("Everything below goes over HTTP to a real server with a store on disk, in " + world.folder());
+    world.start_server(options.once ? 0 : kServerPort);
+    screen.line("server " + world.issuer() + ", APIs " + world.api + ", app " + world.page);
+
+    Story story(world, api, screen);
+    story.play(is_stop_pending);
+    screen.line();
+    for (const std::string& failure : screen.failures()) screen.line(screen.bad("✘ did not hold, ") + failure);
+    if (screen.failures().empty()) {
+      screen.line(screen.good("✔ ") + "All " + std::to_string(screen.steps()) + " steps held: " + std::to_string(screen.checks()) + " checks.");
+    }
+    const int outcome = screen.failures().empty() ? kOk : kRefused;
+    if (options.once) return outcome;
+    invite(world, screen);
+    int heard = 0;
+    sigwait(&stops, &heard);
+    screen.line("\nstopping");
+    return outcome;
+  } catch (const std::exception& fault) {
+    std::fprintf(stderr, "the demo cannot go on: %s\n", fault.what());
+    return kUnreachable;
+  }
+}
+
+}  // namespace behalf::app
