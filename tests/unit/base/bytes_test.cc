@@ -1,0 +1,93 @@
+// Encodings: one text for every byte sequence, and everything else refused (RFC 4648 §3.5, RFC 3629 §3).
+#include "base/bytes.h"
+
+#include <gtest/gtest.h>
+
+namespace behalf {
+namespace {
+
+using namespace std::string_view_literals;
+
+std::string all_bytes() {
+  std::string bytes;
+  for (int i = 0; i < 256; ++i) bytes.push_back(static_cast<char>(i));
+  return bytes;
+}
+
+TEST(Bytes, base64url_follows_the_vectors_of_RFC_4648_without_padding) {
+  const std::pair<std::string_view, std::string_view> kVectors[] = {
+      {"", ""}, {"f", "Zg"}, {"fo", "Zm8"}, {"foo", "Zm9v"}, {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"},
+      {"\xFB\xFF\xFE"sv, "-__-"}};
+  for (const auto& [bytes, text] : kVectors) {
+    EXPECT_EQ(base64url(bytes), text);
+    EXPECT_EQ(decode_base64url(text), std::string(bytes));
+  }
+}
+
+TEST(Bytes, base64url_refuses_every_second_spelling) {
+  const std::string_view kBad[] = {"Z", "Zm9vY", "Zg==", "Zg=", "Zh", "Zm9", "Zm8 ", " Zm8", "Zm\n8", "+__-", "-//-", "Zm9v.",
+                                   "Zm9v\0"sv, "\xC3\xA4\xC3\xA4"sv, "Zm9vYh"};
+  for (const std::string_view text : kBad) EXPECT_FALSE(decode_base64url(text)) << text;
+}
+
+TEST(Bytes, each_two_letter_text_is_either_canonical_or_refused) {
+  constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  int accepted = 0;
+  for (const char first : kLetters) {
+    for (const char second : kLetters) {
+      const std::string text{first, second};
+      const auto bytes = decode_base64url(text);
+      if (!bytes) continue;
+      ++accepted;
+      EXPECT_EQ(base64url(*bytes), text);
+    }
+  }
+  EXPECT_EQ(accepted, 256);
+}
+
+TEST(Bytes, base64_wants_its_padding) {
+  EXPECT_EQ(base64("fo"), "Zm8=");
+  EXPECT_EQ(base64("f"), "Zg==");
+  EXPECT_EQ(decode_base64("Zm8="), "fo");
+  EXPECT_EQ(decode_base64("Zg=="), "f");
+  EXPECT_EQ(decode_base64("Zm9v"), "foo");
+  EXPECT_EQ(decode_base64("+//+"), "\xFB\xFF\xFE"sv);
+  for (const std::string_view text : {"Zm8", "Zg", "Zg=", "Zh==", "Z===", "====", "Zm8=Zm8=", "-__-", "Zm9v\n", "=Zm8"}) {
+    EXPECT_FALSE(decode_base64(text)) << text;
+  }
+}
+
+TEST(Bytes, all_byte_values_round_trip_at_each_length) {
+  const std::string bytes = all_bytes();
+  for (size_t length = 250; length <= bytes.size(); ++length) {
+    const std::string part = bytes.substr(0, length);
+    EXPECT_EQ(decode_base64url(base64url(part)), part);
+    EXPECT_EQ(decode_base64(base64(part)), part);
+  }
+}
+
+TEST(Bytes, hex_is_lower_case_and_two_digits_a_byte) {
+  EXPECT_EQ(hex(""sv), "");
+  EXPECT_EQ(hex("\x00\x0F\xAB\xFF"sv), "000fabff");
+}
+
+TEST(Bytes, utf8_is_well_formed_or_refused) {
+  const std::string_view kGood[] = {""sv,
+                                    "ascii\0too"sv,
+                                    "\xC2\x80"sv,
+                                    "\xDF\xBF"sv,
+                                    "\xE0\xA0\x80"sv,
+                                    "\xED\x9F\xBF"sv,
+                                    "\xEE\x80\x80"sv,
+                                    "\xF0\x90\x80\x80"sv,
+                                    "\xF4\x8F\xBF\xBF"sv};
+  for (const std::string_view text : kGood) EXPECT_TRUE(is_utf8(text)) << hex(text);
+  const std::string_view kBad[] = {"\x80"sv, "\xBF"sv, "\xC0\x80"sv, "\xC1\xBF"sv, "\xC2"sv, "\xC2\x41"sv, "\xE0\x80\x80"sv,
+                                   "\xE0\x9F\xBF"sv, "\xE2\x82"sv, "\xED\xA0\x80"sv, "\xED\xBF\xBF"sv, "\xF0\x80\x80\x80"sv,
+                                   "\xF0\x8F\xBF\xBF"sv, "\xF4\x90\x80\x80"sv, "\xF5\x80\x80\x80"sv, "\xF8\x88\x80\x80\x80"sv,
+                                   "\xFE"sv, "\xFF"sv, "ok\xE2\x82"sv};
+  for (const std::string_view text : kBad) EXPECT_FALSE(is_utf8(text)) << hex(text);
+}
+
+}  // namespace
+}  // namespace behalf
