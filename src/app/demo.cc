@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 
 #include "app/commands.h"
 #include "app/demo/api.h"
@@ -30,13 +31,16 @@ bool is_stop_pending() {
 }
 
 void invite(const World& world, Screen& screen) {
+  std::error_code unknown;
+  std::string program = std::filesystem::read_symlink("/proc/self/exe", unknown).string();
+  if (unknown) program = "behalf";
   screen.line();
   screen.line(screen.strong("Now you. Everything keeps running:"));
   screen.line("   start here    " + screen.accent(world.page + "/"));
   screen.line("   sign in as    " + screen.strong("alice") + ", password " + screen.strong(world.password()));
   screen.line("   my agents     " + screen.accent(world.issuer() + "/agents"));
-  screen.line("   command line  behalf audit tail -f -c " + world.config_path());
-  screen.line("                 behalf agent suspend agent-calendar -c " + world.config_path());
+  screen.line("   command line  " + program + " audit tail -f -c " + world.config_path());
+  screen.line("                 " + program + " agent suspend agent-calendar -c " + world.config_path());
   screen.line("   files         " + world.folder() + (world.is_temporary() ? "  (removed at the end)" : ""));
   screen.line("Ctrl-C stops all of it.");
 }
