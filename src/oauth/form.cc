@@ -3,6 +3,16 @@
 #include <algorithm>
 
 namespace behalf::oauth {
+namespace {
+
+// Microsoft's libraries append a correlation id to the token endpoint's URL. It means nothing here and is not read;
+// anything else in a URL ends up in logs, and is refused.
+bool is_correlation_only(std::string_view query) {
+  constexpr std::string_view kName = "client-request-id=";
+  return query.starts_with(kName) && query.find('&') == std::string_view::npos;
+}
+
+}  // namespace
 
 Answer<http::Form> read_form(const http::Request& request, std::initializer_list<std::string_view> repeatable) {
   constexpr std::string_view kFormType = "application/x-www-form-urlencoded";
@@ -23,7 +33,7 @@ Answer<http::Form> read_form(const http::Request& request, std::initializer_list
       return refuse(ErrorCode::kInvalidRequest, "the body must be UTF-8", "content_type");
     }
   }
-  if (!request.query.empty()) {
+  if (!request.query.empty() && !is_correlation_only(request.query)) {
     return refuse(ErrorCode::kInvalidRequest, "parameters belong into the body, not into the URL", "query_parameters");
   }
   auto form = http::Form::parse(request.body);
