@@ -1,0 +1,162 @@
+// behalf-bench [--quick] [row...]: how close the server comes to what its signatures alone would allow.
+//
+// A row is measured in several short runs, interleaved with the other rows; right before each, the raw rates of the
+// signature operations are measured on the server's own core. The run with the median ratio speaks for the row.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "crypto/jwk.h"
+#include "load.h"
+#include "server.h"
+#include "traffic.h"
+
+namespace behalf::bench {
+namespace {
+
+using SteadyTime = std::chrono::steady_clock;
+
+constexpr size_t kConnections = 64;
+constexpr size_t kMessageBytes = 700;  // header and claims of a token
+constexpr double kRawSeconds = 0.15;
+
+struct Row {
+  const char* name;
+  std::vector<std::string> (Traffic::*requests)(size_t);
+  int signs;     // signature operations the request needs
+  int verifies;
+};
+
+constexpr Row kRows[] = {{"client_credentials", &Traffic::client_credentials, 1, 0},
+                         {"code_issued", &Traffic::code_issued, 1, 0},
+                         {"code_self_signed", &Traffic::code_self_signed, 1, 1},
+                         {"exchange_issued", &Traffic::exchange_issued, 1, 0},
+                         {"exchange_self_signed", &Traffic::exchange_self_signed, 1, 1},
+                         {"refresh", &Traffic::refresh, 1, 0},
+                         {"introspect", &Traffic::introspect, 0, 0}};
+
+struct Run {
+  double requests_per_s = 0;
+  double p50_ms = 0;
+  double p99_ms = 0;
+  double raw_sign_per_s = 0;
+  double raw_verify_per_s = 0;
+  double limit = 0;  // 0: the request needs no signature operation
+  double ratio = 0;
+};
+
+template <class Operation>
+double rate_of(const Operation& operation) {
+  constexpr int kSlice = 16;
+  size_t done = 0;
+  const auto start = SteadyTime::now();
+  double seconds = 0;
+  while (seconds < kRawSeconds) {
+    for (int i = 0; i < kSlice; ++i) operation();
+    done += kSlice;
+    seconds = std::chrono::duration<double>(SteadyTime::now() - start).count();
+  }
+  return static_cast<double>(done) / seconds;
+}
+
+Run measure(const Row& row, size_t count, const Server& server, Traffic& traffic, const crypto::SigningKey& key) {
+  const std::vector<std::string> requests = (traffic.*row.requests)(count);
+  Run run;
+  const std::string message(kMessageBytes, 'm');
+  const std::string signature = key.sign(message);
+  const crypto::VerifyingKey verifying = key.verifying_key();
+  pin_this_thread(kServerCore);
+  run.raw_sign_per_s = rate_of([&] { (void)key.sign(message); });
+  run.raw_verify_per_s = rate_of([&] {
+    if (!verifying.verify(message, signature)) throw std::runtime_error("a good signature was refused");
+  });
+  pin_this_thread(kLoadCore);
+  const double needed = row.signs / run.raw_sign_per_s + row.verifies / run.raw_verify_per_s;
+  const Load load = run_load(server.port(), kConnections, requests, 200);
+  run.requests_per_s = static_cast<double>(count) / load.seconds;
+  run.p50_ms = load.percentile(0.50);
+  run.p99_ms = load.percentile(0.99);
+  if (needed > 0) {
+    run.limit = 1 / needed;
+    run.ratio = run.requests_per_s / run.limit;
+  }
+  return run;
+}
+
+void print(const Row& row, const std::vector<Run>& runs) {
+  std::vector<Run> sorted = runs;
+  std::sort(sorted.begin(), sorted.end(), [](const Run& a, const Run& b) {
+    return a.ratio < b.ratio || (a.ratio == b.ratio && a.requests_per_s < b.requests_per_s);
+  });
+  const Run& median = sorted[(sorted.size() - 1) / 2];
+  std::printf("{\"row\":\"%s\",\"requests_per_s\":%.0f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,", row.name, median.requests_per_s,
+              median.p50_ms, median.p99_ms);
+  if (median.limit > 0) std::printf("\"limit\":%.0f,\"ratio\":%.3f,", median.limit, median.ratio);
+  else std::printf("\"limit\":null,\"ratio\":null,");
+  std::printf("\"raw_sign_per_s\":%.0f,\"raw_verify_per_s\":%.0f,\"runs\":[", median.raw_sign_per_s, median.raw_verify_per_s);
+  for (const Run& run : runs) {
+    std::printf("%s{\"requests_per_s\":%.0f,\"limit\":%.0f,\"ratio\":%.3f}", &run == runs.data() ? "" : ",",
+                run.requests_per_s, run.limit, run.ratio);
+  }
+  std::printf("]}\n");
+  std::fflush(stdout);
+}
+
+int bench(const std::vector<std::string>& words) {
+  size_t runs_wanted = 5;
+  size_t count = 6000;
+  std::vector<const Row*> rows;
+  for (const std::string& word : words) {
+    if (word == "--quick") {
+      runs_wanted = 1;
+      count = 2000;
+      continue;
+    }
+    const auto* row = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& known) { return word == known.name; });
+    if (row == std::end(kRows)) {
+      std::fprintf(stderr, "usage: behalf-bench [--quick] [row...]\nrows:");
+      for (const Row& known : kRows) std::fprintf(stderr, " %s", known.name);
+      std::fprintf(stderr, "\n");
+      return word == "--help" ? 0 : 2;
+    }
+    rows.push_back(row);
+  }
+  if (rows.empty()) {
+    for (const Row& row : kRows) rows.push_back(&row);
+  }
+
+  pin_this_thread(kLoadCore);
+  ::umask(077);
+  const auto key = crypto::SigningKey::generate(crypto::Algorithm::kES256);
+  const AgentKeys agents{{"agent-calendar", key}, {"agent-search", crypto::SigningKey::generate(crypto::Algorithm::kES256)}};
+  const char* binary = std::getenv("BEHALF");
+  const char* folder = std::getenv("BEHALF_BENCH_DIR");
+  const Server server(binary == nullptr ? "build/release/behalf" : binary, folder == nullptr ? "build/bench" : folder,
+                      agents);
+  Traffic traffic(server, agents);
+  for (const Row* row : rows) measure(*row, count / 4, server, traffic, key);  // warm
+  std::vector<std::vector<Run>> runs(rows.size());
+  for (size_t round = 0; round < runs_wanted; ++round) {
+    for (size_t i = 0; i < rows.size(); ++i) runs[i].push_back(measure(*rows[i], count, server, traffic, key));
+  }
+  for (size_t i = 0; i < rows.size(); ++i) print(*rows[i], runs[i]);
+  return 0;
+}
+
+}  // namespace
+}  // namespace behalf::bench
+
+int main(int argc, char** argv) {
+  try {
+    return behalf::bench::bench({argv + 1, argv + argc});
+  } catch (const std::exception& fault) {
+    std::fprintf(stderr, "behalf-bench: %s\n", fault.what());
+    return 1;
+  }
+}
