@@ -56,11 +56,13 @@ TEST_F(ConfigTest, an_issuer_is_enough) {
 TEST_F(ConfigTest, every_key_reaches_its_setting) {
   const auto config = read(
       "issuer = \"https://as.example/tenant\"\nkeys = \"/k/keys\"\n"
-      "[listen]\naddress = \"0.0.0.0\"\nport = 443\nthreads = 3\ntls_certificate = \"c.pem\"\ntls_private_key = \"/k/p.pem\"\n"
+      "[listen]\naddress = \"0.0.0.0\"\nport = 443\nthreads = 3\ntls_certificate = "
+      "\"c.pem\"\ntls_private_key = \"/k/p.pem\"\n"
       "trusted_proxies = [\"10.0.0.1\"]\n"
       "[admin]\nsocket = \"run/admin.sock\"\n"
       "[store]\npostgres = \"dbname=behalf\"\n"
-      "[lifetimes]\ncode = \"30s\"\npushed_request = \"60\"\ninteraction = \"5m\"\nsession = \"1h\"\nsession_idle = \"10m\"\n"
+      "[lifetimes]\ncode = \"30s\"\npushed_request = \"60\"\ninteraction = \"5m\"\nsession = "
+      "\"1h\"\nsession_idle = \"10m\"\n"
       "access_token_limit = \"20m\"\nactor_token = \"2m\"\ngrant = \"7d\"\nrefresh_retry_window = \"0\"\n"
       "[delegation]\nmax_chain_depth = 6\nrequire_pushed_authorization_requests = true\n"
       "[passwords]\nthreads = 2\n");
@@ -98,7 +100,8 @@ TEST_F(ConfigTest, the_sample_reads) {
 TEST_F(ConfigTest, unknown_keys_are_refused_in_every_table) {
   expect_refused(kIssuerLine + "isuer = \"x\"\n", 2, "unknown key \"isuer\"");
   for (const char* table : {"listen", "admin", "store", "lifetimes", "delegation", "passwords"}) {
-    expect_refused(kIssuerLine + "\n[" + table + "]\n# comment\nnonsense = 1\n", 5, "unknown key \"nonsense\"");
+    expect_refused(kIssuerLine + "\n[" + table + "]\n# comment\nnonsense = 1\n", 5,
+                   "unknown key \"nonsense\"");
   }
   expect_refused(kIssuerLine + "[extra]\na = 1\n", 2, "unknown key \"extra\"");
 }
@@ -140,13 +143,14 @@ TEST_F(ConfigTest, text_that_is_no_TOML_names_its_line) {
 }
 
 TEST_F(ConfigTest, the_issuer_is_https_or_loopback_and_bare) {
-  for (const char* good : {"https://as.example", "https://as.example:8443", "https://as.example/tenant/a", "http://127.0.0.1:8787",
-                           "http://[::1]:1", "http://localhost"}) {
+  for (const char* good : {"https://as.example", "https://as.example:8443", "https://as.example/tenant/a",
+                           "http://127.0.0.1:8787", "http://[::1]:1", "http://localhost"}) {
     EXPECT_TRUE(read("issuer = \"" + std::string(good) + "\"\n")) << good;
   }
-  for (const char* bad : {"", "as.example", "http://as.example", "http://127.0.0.1.evil.example", "http://10.0.0.1", "https://as.example/",
-                          "https://as.example?x=1", "https://as.example#", "https://user@as.example", "https://", "ftp://as.example", "urn:as",
-                          "https://as example"}) {
+  for (const char* bad :
+       {"", "as.example", "http://as.example", "http://127.0.0.1.evil.example", "http://10.0.0.1",
+        "https://as.example/", "https://as.example?x=1", "https://as.example#", "https://user@as.example",
+        "https://", "ftp://as.example", "urn:as", "https://as example"}) {
     expect_refused("issuer = \"" + std::string(bad) + "\"\n", 1, "issuer");
   }
   expect_refused("keys = \"k\"\n", 1, "issuer is required");
@@ -155,8 +159,12 @@ TEST_F(ConfigTest, the_issuer_is_https_or_loopback_and_bare) {
 TEST_F(ConfigTest, plain_http_beyond_loopback_needs_a_named_proxy) {
   for (const char* address : {"0.0.0.0", "::", "192.0.2.1"}) {
     expect_refused(kIssuerLine + "[listen]\naddress = \"" + address + "\"\n", 2, "plain HTTP");
-    EXPECT_TRUE(read(kIssuerLine + "[listen]\naddress = \"" + address + "\"\ntrusted_proxies = [\"192.0.2.7\"]\n")) << address;
-    EXPECT_TRUE(read(kIssuerLine + "[listen]\naddress = \"" + address + "\"\ntls_certificate = \"c\"\ntls_private_key = \"k\"\n")) << address;
+    EXPECT_TRUE(
+        read(kIssuerLine + "[listen]\naddress = \"" + address + "\"\ntrusted_proxies = [\"192.0.2.7\"]\n"))
+        << address;
+    EXPECT_TRUE(read(kIssuerLine + "[listen]\naddress = \"" + address +
+                     "\"\ntls_certificate = \"c\"\ntls_private_key = \"k\"\n"))
+        << address;
   }
   for (const char* address : {"127.0.0.1", "::1", "localhost", "127.0.0.2"}) {
     EXPECT_TRUE(read(kIssuerLine + "[listen]\naddress = \"" + address + "\"\n")) << address;

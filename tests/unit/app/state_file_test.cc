@@ -1,4 +1,5 @@
-// state.toml: [[user]] becomes users, "*_file" members are replaced by what is in the file, and complaints name file and line.
+// state.toml: [[user]] becomes users, "*_file" members are replaced by what is in the file, and complaints
+// name file and line.
 #include "app/state_file.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +18,9 @@ class StateFileTest : public ::testing::Test {
   }
   ~StateFileTest() override { std::filesystem::remove_all(folder_); }
 
-  void put(const std::string& name, const std::string& text) const { std::ofstream(folder_ + "/" + name) << text; }
+  void put(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_ + "/" + name) << text;
+  }
   Result<StateFile, std::string> read(const std::string& text) const {
     put("state.toml", text);
     return read_state_file(folder_ + "/state.toml");
@@ -29,7 +32,8 @@ class StateFileTest : public ::testing::Test {
   void expect_refused(const std::string& text, int line, const std::string& words) const {
     const auto state = read(text);
     ASSERT_FALSE(state) << text;
-    EXPECT_EQ(state.reason().find(folder_ + "/state.toml:" + std::to_string(line) + ": "), 0U) << state.reason();
+    EXPECT_EQ(state.reason().find(folder_ + "/state.toml:" + std::to_string(line) + ": "), 0U)
+        << state.reason();
     EXPECT_NE(state.reason().find(words), std::string::npos) << state.reason();
   }
 
@@ -37,8 +41,10 @@ class StateFileTest : public ::testing::Test {
 };
 
 TEST_F(StateFileTest, tables_are_counted_in_the_plural) {
-  EXPECT_EQ(written("[[agent]]\nid = \"a\"\n[[agent]]\nid = \"b\"\n[[client]]\nid = \"c\"\n[[resource]]\nid = \"r\"\n[[user]]\nid = \"u\"\n"),
-            R"({"agents":[{"id":"a"},{"id":"b"}],"clients":[{"id":"c"}],"resources":[{"id":"r"}],"users":[{"id":"u"}]})");
+  EXPECT_EQ(
+      written("[[agent]]\nid = \"a\"\n[[agent]]\nid = \"b\"\n[[client]]\nid = \"c\"\n[[resource]]\nid = "
+              "\"r\"\n[[user]]\nid = \"u\"\n"),
+      R"({"agents":[{"id":"a"},{"id":"b"}],"clients":[{"id":"c"}],"resources":[{"id":"r"}],"users":[{"id":"u"}]})");
   EXPECT_EQ(written("# nothing yet\n"), "{}");
 }
 
@@ -67,12 +73,13 @@ TEST_F(StateFileTest, files_are_followed_from_where_the_state_file_is) {
   put("pw", "correct horse\n");
   put("keys.json", R"({"keys":[]})");
   put("secret", "s3cret\r\n");
-  const auto state = read(
-      "[[user]]\nid = \"u\"\npassword_file = \"pw\"\n[[agent]]\nid = \"a\"\njwks_file = \"" + folder_ +
-      "/keys.json\"\n[[client]]\nid = \"c\"\nsecret_file = \"secret\"\n");
+  const auto state =
+      read("[[user]]\nid = \"u\"\npassword_file = \"pw\"\n[[agent]]\nid = \"a\"\njwks_file = \"" + folder_ +
+           "/keys.json\"\n[[client]]\nid = \"c\"\nsecret_file = \"secret\"\n");
   ASSERT_TRUE(state) << state.reason();
-  EXPECT_EQ(json::write(state->state),
-            R"({"agents":[{"id":"a","jwks":{"keys":[]}}],"clients":[{"id":"c","secret":"s3cret"}],"users":[{"id":"u","password":"correct horse"}]})");
+  EXPECT_EQ(
+      json::write(state->state),
+      R"({"agents":[{"id":"a","jwks":{"keys":[]}}],"clients":[{"id":"c","secret":"s3cret"}],"users":[{"id":"u","password":"correct horse"}]})");
   ASSERT_EQ(state->secret_files.size(), 1U);
   EXPECT_EQ(state->secret_files[0].client, "c");
   EXPECT_EQ(state->secret_files[0].path, folder_ + "/secret");

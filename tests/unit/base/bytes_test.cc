@@ -16,8 +16,8 @@ std::string all_bytes() {
 
 TEST(Bytes, base64url_follows_the_vectors_of_RFC_4648_without_padding) {
   const std::pair<std::string_view, std::string_view> kVectors[] = {
-      {"", ""}, {"f", "Zg"}, {"fo", "Zm8"}, {"foo", "Zm9v"}, {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"},
-      {"\xFB\xFF\xFE"sv, "-__-"}};
+      {"", ""},           {"f", "Zg"},          {"fo", "Zm8"},          {"foo", "Zm9v"},
+      {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}, {"\xFB\xFF\xFE"sv, "-__-"}};
   for (const auto& [bytes, text] : kVectors) {
     EXPECT_EQ(base64url(bytes), text);
     EXPECT_EQ(decode_base64url(text), std::string(bytes));
@@ -25,8 +25,10 @@ TEST(Bytes, base64url_follows_the_vectors_of_RFC_4648_without_padding) {
 }
 
 TEST(Bytes, base64url_refuses_every_second_spelling) {
-  const std::string_view kBad[] = {"Z", "Zm9vY", "Zg==", "Zg=", "Zh", "Zm9", "Zm8 ", " Zm8", "Zm\n8", "+__-", "-//-", "Zm9v.",
-                                   "Zm9v\0"sv, "\xC3\xA4\xC3\xA4"sv, "Zm9vYh"};
+  const std::string_view kBad[] = {
+      "Z",     "Zm9vY", "Zg==", "Zg=",  "Zh",    "Zm9",      "Zm8 ",
+      " Zm8",  "Zm\n8", "+__-", "-//-", "Zm9v.", "Zm9v\0"sv, "\xC3\xA4\xC3\xA4"sv,
+      "Zm9vYh"};
   for (const std::string_view text : kBad) EXPECT_FALSE(decode_base64url(text)) << text;
 }
 
@@ -52,7 +54,8 @@ TEST(Bytes, base64_wants_its_padding) {
   EXPECT_EQ(decode_base64("Zg=="), "f");
   EXPECT_EQ(decode_base64("Zm9v"), "foo");
   EXPECT_EQ(decode_base64("+//+"), "\xFB\xFF\xFE"sv);
-  for (const std::string_view text : {"Zm8", "Zg", "Zg=", "Zh==", "Z===", "====", "Zm8=Zm8=", "-__-", "Zm9v\n", "=Zm8"}) {
+  for (const std::string_view text :
+       {"Zm8", "Zg", "Zg=", "Zh==", "Z===", "====", "Zm8=Zm8=", "-__-", "Zm9v\n", "=Zm8"}) {
     EXPECT_FALSE(decode_base64(text)) << text;
   }
 }
@@ -82,10 +85,25 @@ TEST(Bytes, utf8_is_well_formed_or_refused) {
                                     "\xF0\x90\x80\x80"sv,
                                     "\xF4\x8F\xBF\xBF"sv};
   for (const std::string_view text : kGood) EXPECT_TRUE(is_utf8(text)) << hex(text);
-  const std::string_view kBad[] = {"\x80"sv, "\xBF"sv, "\xC0\x80"sv, "\xC1\xBF"sv, "\xC2"sv, "\xC2\x41"sv, "\xE0\x80\x80"sv,
-                                   "\xE0\x9F\xBF"sv, "\xE2\x82"sv, "\xED\xA0\x80"sv, "\xED\xBF\xBF"sv, "\xF0\x80\x80\x80"sv,
-                                   "\xF0\x8F\xBF\xBF"sv, "\xF4\x90\x80\x80"sv, "\xF5\x80\x80\x80"sv, "\xF8\x88\x80\x80\x80"sv,
-                                   "\xFE"sv, "\xFF"sv, "ok\xE2\x82"sv};
+  const std::string_view kBad[] = {"\x80"sv,
+                                   "\xBF"sv,
+                                   "\xC0\x80"sv,
+                                   "\xC1\xBF"sv,
+                                   "\xC2"sv,
+                                   "\xC2\x41"sv,
+                                   "\xE0\x80\x80"sv,
+                                   "\xE0\x9F\xBF"sv,
+                                   "\xE2\x82"sv,
+                                   "\xED\xA0\x80"sv,
+                                   "\xED\xBF\xBF"sv,
+                                   "\xF0\x80\x80\x80"sv,
+                                   "\xF0\x8F\xBF\xBF"sv,
+                                   "\xF4\x90\x80\x80"sv,
+                                   "\xF5\x80\x80\x80"sv,
+                                   "\xF8\x88\x80\x80\x80"sv,
+                                   "\xFE"sv,
+                                   "\xFF"sv,
+                                   "ok\xE2\x82"sv};
   for (const std::string_view text : kBad) EXPECT_FALSE(is_utf8(text)) << hex(text);
 }
 

@@ -1,5 +1,5 @@
-// JSON is read strictly (RFC 8259, RFC 7493 I-JSON): whatever two readers might read differently is refused, and
-// what is written reads back the same.
+// JSON is read strictly (RFC 8259, RFC 7493 I-JSON): whatever two readers might read differently is refused,
+// and what is written reads back the same.
 #include "base/json.h"
 
 #include <gtest/gtest.h>
@@ -72,7 +72,8 @@ TEST(Json, size_is_limited_to_the_byte) {
 }
 
 TEST(Json, whole_numbers_stay_whole_and_big_ones_are_never_cut_to_an_integer) {
-  const auto value = parse("[9223372036854775807,-9223372036854775808,18446744073709551615,9223372036854775808,1.0,1e2]");
+  const auto value =
+      parse("[9223372036854775807,-9223372036854775808,18446744073709551615,9223372036854775808,1.0,1e2]");
   ASSERT_TRUE(value);
   const auto& items = *value->array();
   ASSERT_NE(items[0].integer(), nullptr);
@@ -123,7 +124,8 @@ TEST(Json, every_byte_below_space_is_escaped_and_reads_back) {
 }
 
 TEST(Json, both_writers_round_trip_a_document) {
-  constexpr std::string_view kText = R"({"a":[1,-2,2.5,true,false,null,"x"],"b":{"c":{},"d":[]},"":"empty name"})";
+  constexpr std::string_view kText =
+      R"({"a":[1,-2,2.5,true,false,null,"x"],"b":{"c":{},"d":[]},"":"empty name"})";
   const auto value = parse(kText);
   ASSERT_TRUE(value);
   EXPECT_EQ(write(*value), kText);

@@ -1,4 +1,5 @@
-// The light coroutine: lazy, hands back values and exceptions, and does not grow the stack as awaits follow each other.
+// The light coroutine: lazy, hands back values and exceptions, and does not grow the stack as awaits follow
+// each other.
 #include "base/task.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +11,8 @@
 namespace behalf {
 namespace {
 
-// GCC turns the hand-over from one coroutine to the next into a jump only when it optimises, and not under a sanitizer.
+// GCC turns the hand-over from one coroutine to the next into a jump only when it optimises, and not under a
+// sanitizer.
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 constexpr int kManyTimes = 100'000;
 #else

@@ -1,4 +1,5 @@
-// The canonical text of an audit record: what the hash chain covers, so its order and escaping must never move.
+// The canonical text of an audit record: what the hash chain covers, so its order and escaping must never
+// move.
 #include "model/audit.h"
 
 #include <gtest/gtest.h>
@@ -25,11 +26,12 @@ TEST(AuditRecord, writes_every_member_in_one_fixed_order) {
   record.scope = "x y";
   record.resource = "https://api.example/";
   record.details.set("retry", true);
-  EXPECT_EQ(canonical_json(record, 7, {1234}),
-            R"({"seq":7,"time":1234,"event":"token.authorization_code","outcome":"denied","error":"invalid_grant",)"
-            R"("reason":"code_spent","request_id":"req","trace":"tr","peer":"127.0.0.1","user":"u","client":"c","agent":"a",)"
-            R"("chain":["b","a"],"grant":"g","node":"n","parent":"p","scope":"x y","resource":"https://api.example/",)"
-            R"("details":{"retry":true}})");
+  EXPECT_EQ(
+      canonical_json(record, 7, {1234}),
+      R"({"seq":7,"time":1234,"event":"token.authorization_code","outcome":"denied","error":"invalid_grant",)"
+      R"("reason":"code_spent","request_id":"req","trace":"tr","peer":"127.0.0.1","user":"u","client":"c","agent":"a",)"
+      R"("chain":["b","a"],"grant":"g","node":"n","parent":"p","scope":"x y","resource":"https://api.example/",)"
+      R"("details":{"retry":true}})");
 }
 
 TEST(AuditRecord, has_no_member_for_what_is_empty) {
@@ -53,7 +55,9 @@ TEST(AuditRecord, what_callers_send_cannot_add_members_or_lines) {
   EXPECT_EQ(*read->find_string("reason"), record.reason);
 }
 
-TEST(AuditRecord, is_denied_unless_someone_says_allowed) { EXPECT_EQ(AuditRecord{}.outcome, AuditOutcome::kDenied); }
+TEST(AuditRecord, is_denied_unless_someone_says_allowed) {
+  EXPECT_EQ(AuditRecord{}.outcome, AuditOutcome::kDenied);
+}
 
 }  // namespace
 }  // namespace behalf

@@ -1,5 +1,6 @@
-// How authority is passed on: invariants I3 (never more than before) and I4 (chains grow, and are never cut or reordered),
-// RFC 8693 §4.1. First the rules one by one, then properties over many random chains and scopes.
+// How authority is passed on: invariants I3 (never more than before) and I4 (chains grow, and are never cut
+// or reordered), RFC 8693 §4.1. First the rules one by one, then properties over many random chains and
+// scopes.
 #include "model/delegation.h"
 
 #include <gtest/gtest.h>
@@ -43,24 +44,29 @@ TEST(Extend, the_same_actor_again_adds_no_hop_and_needs_none) {
 TEST(Extend, refuses_a_loop) {
   const DelegationChain chain{{agent("b"), agent("a")}};
   EXPECT_EQ(refusal_of(chain, agent("a"), {.onward = &kToAnyone, .depth_left = 3}), DelegationRefusal::kLoop);
-  EXPECT_EQ(refusal_of(chain, agent("a", 9), {.onward = &kToAnyone, .depth_left = 3}), DelegationRefusal::kLoop)
+  EXPECT_EQ(refusal_of(chain, agent("a", 9), {.onward = &kToAnyone, .depth_left = 3}),
+            DelegationRefusal::kLoop)
       << "a new epoch is no new actor";
-  EXPECT_TRUE(extend(chain, service("a"), {.onward = &kToAnyone, .depth_left = 3})) << "a service of that name is another";
+  EXPECT_TRUE(extend(chain, service("a"), {.onward = &kToAnyone, .depth_left = 3}))
+      << "a service of that name is another";
 }
 
 TEST(Extend, lets_an_actor_reenter_only_after_the_one_it_named) {
   const std::vector<std::string> after_b{"b"};
   const std::vector<std::string> after_c{"c"};
   const DelegationChain chain{{agent("b"), agent("a")}};
-  const auto again = extend(chain, agent("a"), {.onward = &kToAnyone, .depth_left = 1, .reenter_after = &after_b});
+  const auto again =
+      extend(chain, agent("a"), {.onward = &kToAnyone, .depth_left = 1, .reenter_after = &after_b});
   ASSERT_TRUE(again);
   EXPECT_EQ(again->depth(), 3U);
-  EXPECT_EQ(refusal_of(chain, agent("a"), {.onward = &kToAnyone, .depth_left = 1, .reenter_after = &after_c}), DelegationRefusal::kLoop);
+  EXPECT_EQ(refusal_of(chain, agent("a"), {.onward = &kToAnyone, .depth_left = 1, .reenter_after = &after_c}),
+            DelegationRefusal::kLoop);
 }
 
 TEST(Extend, refuses_beyond_the_limit_instead_of_cutting) {
   const DelegationChain chain{{agent("d"), agent("c"), agent("b"), agent("a")}};
-  EXPECT_EQ(refusal_of(chain, agent("e"), {.onward = &kToAnyone, .depth_left = 9}), DelegationRefusal::kTooDeep);
+  EXPECT_EQ(refusal_of(chain, agent("e"), {.onward = &kToAnyone, .depth_left = 9}),
+            DelegationRefusal::kTooDeep);
   EXPECT_TRUE(extend(chain, agent("e"), {.max_depth = 5, .onward = &kToAnyone, .depth_left = 9}));
   EXPECT_EQ(refusal_of({}, agent("a"), {.max_depth = 0, .depth_left = 9}), DelegationRefusal::kTooDeep);
 }
@@ -70,10 +76,14 @@ TEST(Extend, asks_the_policy_of_whoever_passes_on) {
   const OnwardPolicy to_nobody;
   const DelegationChain chain{{agent("a")}};
   EXPECT_TRUE(extend(chain, agent("c"), {.onward = &to_c, .depth_left = 1}));
-  EXPECT_EQ(refusal_of(chain, agent("b"), {.onward = &to_c, .depth_left = 1}), DelegationRefusal::kOnwardForbidden);
-  EXPECT_EQ(refusal_of(chain, agent("b"), {.onward = &to_nobody, .depth_left = 1}), DelegationRefusal::kOnwardForbidden);
-  EXPECT_TRUE(extend(chain, agent("b"), {.onward = nullptr, .depth_left = 1})) << "a service has no such policy";
-  EXPECT_EQ(refusal_of(chain, agent("c"), {.onward = &to_c, .depth_left = 0}), DelegationRefusal::kConsentForbids);
+  EXPECT_EQ(refusal_of(chain, agent("b"), {.onward = &to_c, .depth_left = 1}),
+            DelegationRefusal::kOnwardForbidden);
+  EXPECT_EQ(refusal_of(chain, agent("b"), {.onward = &to_nobody, .depth_left = 1}),
+            DelegationRefusal::kOnwardForbidden);
+  EXPECT_TRUE(extend(chain, agent("b"), {.onward = nullptr, .depth_left = 1}))
+      << "a service has no such policy";
+  EXPECT_EQ(refusal_of(chain, agent("c"), {.onward = &to_c, .depth_left = 0}),
+            DelegationRefusal::kConsentForbids);
 }
 
 TEST(DepthLeft, falls_by_one_and_to_the_agents_own_limit) {
@@ -109,17 +119,20 @@ TEST(NarrowScope, gives_the_intersection_when_nothing_was_asked) {
 TEST(EarliestEnd, is_the_first_of_all_limits) {
   const UnixTime now{1'000'000};
   EXPECT_EQ(earliest_end(now, Seconds{10}, {}), now + Seconds{10});
-  EXPECT_EQ(earliest_end(now, Seconds{10}, {now + Seconds{20}, now + Seconds{5}, now + Seconds{7}}), now + Seconds{5});
-  EXPECT_EQ(earliest_end(now, Seconds{10}, {now - Seconds{5}}), now - Seconds{5}) << "never later than the parent, even an ended one";
+  EXPECT_EQ(earliest_end(now, Seconds{10}, {now + Seconds{20}, now + Seconds{5}, now + Seconds{7}}),
+            now + Seconds{5});
+  EXPECT_EQ(earliest_end(now, Seconds{10}, {now - Seconds{5}}), now - Seconds{5})
+      << "never later than the parent, even an ended one";
 }
 
 TEST(Refusals, each_says_something_of_its_own) {
   std::set<std::string_view> texts;
-  for (const auto refusal : {DelegationRefusal::kLoop, DelegationRefusal::kTooDeep, DelegationRefusal::kOnwardForbidden,
-                             DelegationRefusal::kConsentForbids}) {
+  for (const auto refusal : {DelegationRefusal::kLoop, DelegationRefusal::kTooDeep,
+                             DelegationRefusal::kOnwardForbidden, DelegationRefusal::kConsentForbids}) {
     texts.insert(describe(refusal));
   }
-  for (const auto refusal : {ScopeRefusal::kWidening, ScopeRefusal::kCeiling, ScopeRefusal::kNothing}) texts.insert(describe(refusal));
+  for (const auto refusal : {ScopeRefusal::kWidening, ScopeRefusal::kCeiling, ScopeRefusal::kNothing})
+    texts.insert(describe(refusal));
   EXPECT_EQ(texts.size(), 7U);
 }
 
@@ -127,21 +140,27 @@ TEST(Refusals, each_says_something_of_its_own) {
 
 // A small alphabet, so that sets overlap and actors repeat often.
 rc::Gen<ScopeSet> scopes() {
-  return rc::gen::map(rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8)), [](const std::vector<int>& letters) {
-    ScopeSet set;
-    for (const int letter : letters) set.add(std::string(1, static_cast<char>('a' + letter)));
-    return set;
-  });
-}
-rc::Gen<Actor> actors() {
-  return rc::gen::map(rc::gen::tuple(rc::gen::inRange(0, 5), rc::gen::arbitrary<bool>(), rc::gen::inRange<int64_t>(1, 3)),
-                      [](const std::tuple<int, bool, int64_t>& parts) {
-                        const auto& [letter, is_agent, epoch] = parts;
-                        return Actor{is_agent ? ActorKind::kAgent : ActorKind::kService, std::string(1, static_cast<char>('a' + letter)), epoch};
+  return rc::gen::map(rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8)),
+                      [](const std::vector<int>& letters) {
+                        ScopeSet set;
+                        for (const int letter : letters)
+                          set.add(std::string(1, static_cast<char>('a' + letter)));
+                        return set;
                       });
 }
+rc::Gen<Actor> actors() {
+  return rc::gen::map(
+      rc::gen::tuple(rc::gen::inRange(0, 5), rc::gen::arbitrary<bool>(), rc::gen::inRange<int64_t>(1, 3)),
+      [](const std::tuple<int, bool, int64_t>& parts) {
+        const auto& [letter, is_agent, epoch] = parts;
+        return Actor{is_agent ? ActorKind::kAgent : ActorKind::kService,
+                     std::string(1, static_cast<char>('a' + letter)), epoch};
+      });
+}
 
-void holds(const char* what, const std::function<void()>& property) { EXPECT_TRUE(rc::check(what, property)); }
+void holds(const char* what, const std::function<void()>& property) {
+  EXPECT_TRUE(rc::check(what, property));
+}
 
 TEST(Properties, narrowing_never_grows) {
   holds("what is granted is within parent, request and every ceiling", [] {
@@ -199,7 +218,8 @@ TEST(Properties, extending_leaves_inner_hops_untouched) {
     if (!result) return;
     const size_t added = result->depth() - chain.depth();
     RC_ASSERT(added <= 1U);
-    const std::vector<Actor> tail(result->actors.begin() + static_cast<std::ptrdiff_t>(added), result->actors.end());
+    const std::vector<Actor> tail(result->actors.begin() + static_cast<std::ptrdiff_t>(added),
+                                  result->actors.end());
     RC_ASSERT(tail == chain.actors);
     if (added == 1) {
       RC_ASSERT(result->depth() <= rules.max_depth);

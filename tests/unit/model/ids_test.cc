@@ -1,4 +1,5 @@
-// Ids: those we make sort by time and cannot be guessed; those people choose keep to one alphabet (no normalisation).
+// Ids: those we make sort by time and cannot be guessed; those people choose keep to one alphabet (no
+// normalisation).
 #include "model/ids.h"
 
 #include <gtest/gtest.h>
@@ -32,8 +33,8 @@ TEST(OrderedId, sorts_by_time_whatever_the_random_part) {
   ConstantRandom low(0x00);
   ConstantRandom high(0xFF);
   std::string previous;
-  for (const int64_t time : {int64_t{0}, int64_t{1}, int64_t{31}, int64_t{32}, int64_t{1'795'000'000'000}, int64_t{1'795'000'000'001},
-                             int64_t{281'474'976'710'655}}) {
+  for (const int64_t time : {int64_t{0}, int64_t{1}, int64_t{31}, int64_t{32}, int64_t{1'795'000'000'000},
+                             int64_t{1'795'000'000'001}, int64_t{281'474'976'710'655}}) {
     const std::string least = make_ordered_id({time}, low);
     const std::string most = make_ordered_id({time}, high);
     EXPECT_LT(previous, least) << time;
@@ -91,12 +92,15 @@ TEST(SecretText, is_256_bits_of_base64url) {
 }
 
 TEST(RegistryId, is_printable_ascii_without_space) {
-  for (const std::string& id : {std::string("a"), std::string("agent-1"), std::string("https://api.example/x?y#z"), std::string("~!\"'"),
-                                std::string(255, 'a')}) {
+  for (const std::string& id :
+       {std::string("a"), std::string("agent-1"), std::string("https://api.example/x?y#z"),
+        std::string("~!\"'"), std::string(255, 'a')}) {
     EXPECT_TRUE(is_registry_id(id)) << id;
   }
-  for (const std::string& id : {std::string(), std::string(" "), std::string("a b"), std::string("a\tb"), std::string("a\n"), std::string("a\0", 2),
-                                std::string("a\x7F"), std::string("\xC3\xA4"), std::string("agent\xE2\x80\x8B"), std::string(256, 'a')}) {
+  for (const std::string& id :
+       {std::string(), std::string(" "), std::string("a b"), std::string("a\tb"), std::string("a\n"),
+        std::string("a\0", 2), std::string("a\x7F"), std::string("\xC3\xA4"),
+        std::string("agent\xE2\x80\x8B"), std::string(256, 'a')}) {
     EXPECT_FALSE(is_registry_id(id)) << id;
   }
 }

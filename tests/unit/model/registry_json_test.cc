@@ -1,5 +1,6 @@
-// Registered things as JSON: what is written reads back, and whatever is not understood is refused in words that name
-// the thing and the member. Names are shown to people who decide by them, so no text may hide or reorder what it says.
+// Registered things as JSON: what is written reads back, and whatever is not understood is refused in words
+// that name the thing and the member. Names are shown to people who decide by them, so no text may hide or
+// reorder what it says.
 #include "model/registry_json.h"
 
 #include <gtest/gtest.h>
@@ -87,7 +88,8 @@ TEST(RegistryJson, defaults_are_the_narrow_ones) {
   EXPECT_FALSE(agent->refresh_lifetime);
   EXPECT_FALSE(agent->bearer_actor_tokens);
   EXPECT_EQ(agent->access_token_lifetime, Seconds{300});
-  const auto onward = parse_agent(parsed(R"({"id":"a","name":"A","publisher":"P","onward":{"to":["b"]}})"), Detail::kState);
+  const auto onward =
+      parse_agent(parsed(R"({"id":"a","name":"A","publisher":"P","onward":{"to":["b"]}})"), Detail::kState);
   ASSERT_TRUE(onward);
   EXPECT_EQ(onward->onward.depth, 1) << "naming someone allows one hop";
   const auto user = parse_user(parsed(R"({"id":"u"})"), Detail::kState);
@@ -118,23 +120,63 @@ void expect_refused(std::string_view base, Parse parse, std::initializer_list<Ch
 
 TEST(RegistryJson, wrong_types_and_impossible_values_name_the_member) {
   expect_refused(kUser, parse_user,
-                 {{"id", "5"}, {"id", "\"a b\""}, {"id", "\"\""}, {"username", "[]"}, {"entitlements", "\"a\""}, {"entitlements", "[1]"},
-                  {"entitlements", "[\"a b\"]"}, {"entitlements", "[\"a\",\"a\"]"}, {"password_hash", "\"x\""}, {"epoch", "2"}});
+                 {{"id", "5"},
+                  {"id", "\"a b\""},
+                  {"id", "\"\""},
+                  {"username", "[]"},
+                  {"entitlements", "\"a\""},
+                  {"entitlements", "[1]"},
+                  {"entitlements", "[\"a b\"]"},
+                  {"entitlements", "[\"a\",\"a\"]"},
+                  {"password_hash", "\"x\""},
+                  {"epoch", "2"}});
   expect_refused(kAgent, parse_agent,
-                 {{"name", "\"\""}, {"publisher", "7"}, {"jwks", "[]"}, {"scopes", "{}"}, {"clients", "[\"*\",\"c\"]"}, {"clients", "\"*\""},
-                  {"users", "[\"\"]"}, {"access_token_lifetime", "0"}, {"access_token_lifetime", "\"2h\""}, {"access_token_lifetime", "1.5"},
-                  {"refresh_lifetime", "\"366d\""}, {"refresh_lifetime", "\"soon\""}, {"bearer_actor_tokens", "\"true\""},
-                  {"bearer_actor_tokens", "1"}, {"onward", "[]"}, {"onward", R"({"depth":17})"}, {"onward", R"({"depth":-1})"},
+                 {{"name", "\"\""},
+                  {"publisher", "7"},
+                  {"jwks", "[]"},
+                  {"scopes", "{}"},
+                  {"clients", "[\"*\",\"c\"]"},
+                  {"clients", "\"*\""},
+                  {"users", "[\"\"]"},
+                  {"access_token_lifetime", "0"},
+                  {"access_token_lifetime", "\"2h\""},
+                  {"access_token_lifetime", "1.5"},
+                  {"refresh_lifetime", "\"366d\""},
+                  {"refresh_lifetime", "\"soon\""},
+                  {"bearer_actor_tokens", "\"true\""},
+                  {"bearer_actor_tokens", "1"},
+                  {"onward", "[]"},
+                  {"onward", R"({"depth":17})"},
+                  {"onward", R"({"depth":-1})"},
                   {"onward", R"({"onward_to":["a"]})"}});
   expect_refused(kClient, parse_client,
-                 {{"auth_method", "\"client_secret_jwt\""}, {"auth_method", "\"NONE\""}, {"jwks", "null"}, {"redirect_uris", "\"https://c.example\""},
-                  {"redirect_uris", "[]"}, {"grant_types", "[\"password\"]"}, {"grant_types", "[\"implicit\"]"}, {"acts_as_service", "0"},
-                  {"may_act", "\"a1\""}, {"introduces", "{}"}, {"access_token_lifetime", "\"61m\""}, {"secret_hash", "\"x\""}});
+                 {{"auth_method", "\"client_secret_jwt\""},
+                  {"auth_method", "\"NONE\""},
+                  {"jwks", "null"},
+                  {"redirect_uris", "\"https://c.example\""},
+                  {"redirect_uris", "[]"},
+                  {"grant_types", "[\"password\"]"},
+                  {"grant_types", "[\"implicit\"]"},
+                  {"acts_as_service", "0"},
+                  {"may_act", "\"a1\""},
+                  {"introduces", "{}"},
+                  {"access_token_lifetime", "\"61m\""},
+                  {"secret_hash", "\"x\""}});
   expect_refused(kResource, parse_resource,
-                 {{"scopes", "[]"}, {"scopes", "\"a\""}, {"scopes", R"(["a"])"}, {"scopes", R"([{"name":"a b"}])"}, {"scopes", R"([{"title":"x"}])"},
-                  {"scopes", R"([{"name":"a"},{"name":"a"}])"}, {"scopes", R"([{"name":"offline_access"}])"}, {"scopes", R"([{"name":"openid"}])"},
-                  {"scope_map", R"([{"scope":"zzz","gives":["b"]}])"}, {"scope_map", "{}"}, {"signing_alg", "\"none\""},
-                  {"signing_alg", "\"HS256\""}, {"access_token_lifetime", "3601"}, {"emit_aut", "\"yes\""}});
+                 {{"scopes", "[]"},
+                  {"scopes", "\"a\""},
+                  {"scopes", R"(["a"])"},
+                  {"scopes", R"([{"name":"a b"}])"},
+                  {"scopes", R"([{"title":"x"}])"},
+                  {"scopes", R"([{"name":"a"},{"name":"a"}])"},
+                  {"scopes", R"([{"name":"offline_access"}])"},
+                  {"scopes", R"([{"name":"openid"}])"},
+                  {"scope_map", R"([{"scope":"zzz","gives":["b"]}])"},
+                  {"scope_map", "{}"},
+                  {"signing_alg", "\"none\""},
+                  {"signing_alg", "\"HS256\""},
+                  {"access_token_lifetime", "3601"},
+                  {"emit_aut", "\"yes\""}});
 }
 
 TEST(RegistryJson, unknown_keys_are_errors_and_the_thing_is_named) {
@@ -142,25 +184,40 @@ TEST(RegistryJson, unknown_keys_are_errors_and_the_thing_is_named) {
   expect_refused(kAgent, parse_agent, {{"scope", "[\"a\"]"}});
   expect_refused(kClient, parse_client, {{"redirect_uri", "\"https://c.example/cb\""}});
   expect_refused(kResource, parse_resource, {{"scopess", "[]"}});
-  EXPECT_EQ(parse_user(parsed(R"({"id":"u","admin":true})"), Detail::kState).reason(), "user \"u\": unknown key \"admin\"");
+  EXPECT_EQ(parse_user(parsed(R"({"id":"u","admin":true})"), Detail::kState).reason(),
+            "user \"u\": unknown key \"admin\"");
   EXPECT_FALSE(parse_user(parsed("[]"), Detail::kState));
   EXPECT_FALSE(parse_agent(parsed("\"a\""), Detail::kState));
 }
 
 TEST(RegistryJson, names_that_hide_or_reorder_text_are_refused) {
   const std::pair<const char*, std::string> kHostile[] = {
-      {"right-to-left override", "Good\xE2\x80\xAE" "dab"},
+      {"right-to-left override",
+       "Good\xE2\x80\xAE"
+       "dab"},
       {"left-to-right embedding", "\xE2\x80\xAAx"},
-      {"isolate", "a\xE2\x81\xA6" "b"},
-      {"zero-width space", "Cal\xE2\x80\x8B" "endar"},
-      {"zero-width joiner", "a\xE2\x80\x8D" "b"},
-      {"word joiner", "a\xE2\x81\xA0" "b"},
-      {"line separator", "a\xE2\x80\xA8" "b"},
+      {"isolate",
+       "a\xE2\x81\xA6"
+       "b"},
+      {"zero-width space",
+       "Cal\xE2\x80\x8B"
+       "endar"},
+      {"zero-width joiner",
+       "a\xE2\x80\x8D"
+       "b"},
+      {"word joiner",
+       "a\xE2\x81\xA0"
+       "b"},
+      {"line separator",
+       "a\xE2\x80\xA8"
+       "b"},
       {"newline", "a\nb"},
       {"tab", "a\tb"},
       {"escape", "a\x1B[31m"},
       {"delete", "a\x7F"},
-      {"C1 control", "a\xC2\x9B" "b"},
+      {"C1 control",
+       "a\xC2\x9B"
+       "b"},
       {"bad UTF-8", "a\xC0\xAF"},
       {"too long", std::string(2001, 'a')},
   };
@@ -184,8 +241,9 @@ TEST(RegistryJson, names_that_hide_or_reorder_text_are_refused) {
     resource.set("scopes", json::Value::Array{scope});
     EXPECT_FALSE(parse_resource(resource, Detail::kState)) << what;
   }
-  for (const char* name : {"Kalender-Agent f\xC3\xBCr B\xC3\xBCro", "\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E", "\xD7\xA9\xD7\x9C\xD7\x95\xD7\x9D", "Emoji \xF0\x9F\x93\x85",
-                           "<b>not bold</b>", "\xE2\x82\xAC 5 \xE2\x80\x93 \xE2\x80\x9Cquoted\xE2\x80\x9D"}) {
+  for (const char* name : {"Kalender-Agent f\xC3\xBCr B\xC3\xBCro", "\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E",
+                           "\xD7\xA9\xD7\x9C\xD7\x95\xD7\x9D", "Emoji \xF0\x9F\x93\x85", "<b>not bold</b>",
+                           "\xE2\x82\xAC 5 \xE2\x80\x93 \xE2\x80\x9Cquoted\xE2\x80\x9D"}) {
     json::Value agent = parsed(kAgent);
     agent.set("name", name);
     EXPECT_TRUE(parse_agent(agent, Detail::kState)) << name;
@@ -194,13 +252,15 @@ TEST(RegistryJson, names_that_hide_or_reorder_text_are_refused) {
 
 TEST(RegistryJson, a_public_client_has_only_the_two_grants_that_need_no_secret) {
   const auto client_with = [](std::string_view grant_type) {
-    json::Value value = parsed(R"({"id":"c","name":"C","auth_method":"none","redirect_uris":["https://c.example/cb"]})");
+    json::Value value =
+        parsed(R"({"id":"c","name":"C","auth_method":"none","redirect_uris":["https://c.example/cb"]})");
     value.set("grant_types", json::Value::Array{json::Value(grant_type)});
     return parse_client(value, Detail::kState);
   };
   EXPECT_TRUE(client_with("authorization_code"));
   EXPECT_TRUE(client_with("refresh_token"));
-  for (const char* type : {"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:jwt-bearer"}) {
+  for (const char* type : {"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange",
+                           "urn:ietf:params:oauth:grant-type:jwt-bearer"}) {
     const auto refused = client_with(type);
     ASSERT_FALSE(refused) << type;
     EXPECT_NE(refused.reason().find("public client"), std::string::npos) << refused.reason();
@@ -216,7 +276,8 @@ TEST(RegistryJson, redirect_uris_are_judged_at_registration) {
   EXPECT_TRUE(client_with("https://c.example/cb"));
   EXPECT_TRUE(client_with("http://127.0.0.1/cb"));
   EXPECT_TRUE(client_with("com.example.app:/cb"));
-  for (const char* uri : {"http://c.example/cb", "javascript:alert(1)", "https://c.example/cb#", "https://u@c.example/", "myapp:/cb", "*"}) {
+  for (const char* uri : {"http://c.example/cb", "javascript:alert(1)", "https://c.example/cb#",
+                          "https://u@c.example/", "myapp:/cb", "*"}) {
     EXPECT_FALSE(client_with(uri)) << uri;
   }
 }

@@ -24,8 +24,10 @@ TEST(Scope, tokens_are_case_sensitive) {
 }
 
 TEST(Scope, characters_outside_the_grammar_are_refused) {
-  for (const char* text : {"a\tb", "a\nb", "a\"b", "a\\b", "a\x7F", "\xC3\xA4", "ok a\x01"}) EXPECT_FALSE(ScopeSet::parse(text)) << text;
-  for (const char* text : {"a", "!", "#", "[", "]", "~", "https://api.example/x.read", "a:b,c"}) EXPECT_TRUE(ScopeSet::is_token(text)) << text;
+  for (const char* text : {"a\tb", "a\nb", "a\"b", "a\\b", "a\x7F", "\xC3\xA4", "ok a\x01"})
+    EXPECT_FALSE(ScopeSet::parse(text)) << text;
+  for (const char* text : {"a", "!", "#", "[", "]", "~", "https://api.example/x.read", "a:b,c"})
+    EXPECT_TRUE(ScopeSet::is_token(text)) << text;
   EXPECT_FALSE(ScopeSet::is_token(""));
   EXPECT_FALSE(ScopeSet::is_token("a b"));
   EXPECT_TRUE(ScopeSet::is_token(std::string(255, 'a')));

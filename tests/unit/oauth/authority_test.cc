@@ -1,4 +1,5 @@
-// The rules of authority that need no store: whom an agent may serve, what a scope parameter is, when a token is worth issuing.
+// The rules of authority that need no store: whom an agent may serve, what a scope parameter is, when a token
+// is worth issuing.
 #include "oauth/authority.h"
 
 #include <gtest/gtest.h>
@@ -33,13 +34,16 @@ TEST(WhyNotAllowed, names_the_first_thing_that_does_not_fit) {
   cast.agent.clients.names = {"other"};
   EXPECT_EQ(why_not_allowed(cast.agent, cast.client, cast.person, nullptr), "agent_not_for_this_client");
   cast.client.agent = cast.agent.id;
-  EXPECT_EQ(why_not_allowed(cast.agent, cast.client, cast.person, nullptr), "") << "a client that is the agent may name it";
+  EXPECT_EQ(why_not_allowed(cast.agent, cast.client, cast.person, nullptr), "")
+      << "a client that is the agent may name it";
   cast.agent.users = {.everyone = false, .names = {"v"}};
   EXPECT_EQ(why_not_allowed(cast.agent, cast.client, cast.person, nullptr), "agent_not_for_this_user");
-  EXPECT_EQ(why_not_allowed(cast.agent, cast.client, {SubjectKind::kAgent, "u", 1}, nullptr), "") << "the list is about people";
+  EXPECT_EQ(why_not_allowed(cast.agent, cast.client, {SubjectKind::kAgent, "u", 1}, nullptr), "")
+      << "the list is about people";
   cast.agent.users = {.everyone = true, .names = {}};
   cast.agent.resources = {.everyone = false, .names = {}};
-  EXPECT_EQ(why_not_allowed(cast.agent, cast.client, cast.person, &cast.resource), "agent_not_for_this_resource");
+  EXPECT_EQ(why_not_allowed(cast.agent, cast.client, cast.person, &cast.resource),
+            "agent_not_for_this_resource");
 }
 
 TEST(ReadScope, tells_absent_from_malformed) {

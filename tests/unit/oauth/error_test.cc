@@ -1,4 +1,5 @@
-// The table of refusals: every code has a registered name and a status, and no answer leaks its reason or can be cached.
+// The table of refusals: every code has a registered name and a status, and no answer leaks its reason or can
+// be cached.
 #include "oauth/error.h"
 
 #include <gtest/gtest.h>
@@ -15,12 +16,12 @@ constexpr int kCodes = static_cast<int>(ErrorCode::kTemporarilyUnavailable) + 1;
 
 TEST(ErrorTable, has_one_row_a_code) {
   const std::pair<const char*, int> kTable[] = {
-      {"invalid_request", 400},     {"invalid_client", 401},        {"invalid_grant", 400},
-      {"unauthorized_client", 400}, {"unsupported_grant_type", 400}, {"invalid_scope", 400},
-      {"invalid_target", 400},      {"access_denied", 400},         {"unsupported_response_type", 400},
-      {"login_required", 400},      {"consent_required", 400},      {"interaction_required", 400},
-      {"invalid_request_uri", 400}, {"request_not_supported", 400}, {"request_uri_not_supported", 400},
-      {"unsupported_token_type", 400}, {"server_error", 500},       {"temporarily_unavailable", 503}};
+      {"invalid_request", 400},        {"invalid_client", 401},         {"invalid_grant", 400},
+      {"unauthorized_client", 400},    {"unsupported_grant_type", 400}, {"invalid_scope", 400},
+      {"invalid_target", 400},         {"access_denied", 400},          {"unsupported_response_type", 400},
+      {"login_required", 400},         {"consent_required", 400},       {"interaction_required", 400},
+      {"invalid_request_uri", 400},    {"request_not_supported", 400},  {"request_uri_not_supported", 400},
+      {"unsupported_token_type", 400}, {"server_error", 500},           {"temporarily_unavailable", 503}};
   ASSERT_EQ(std::size(kTable), static_cast<size_t>(kCodes));
   std::set<std::string_view> names;
   for (int i = 0; i < kCodes; ++i) {
@@ -47,7 +48,8 @@ TEST(ErrorResponse, says_the_code_and_never_the_reason) {
 }
 
 TEST(ErrorResponse, keeps_a_description_within_the_grammar) {
-  const auto response = error_response({ErrorCode::kInvalidRequest, "a\"b\\c\nd\xC3\xA4" + std::string(1000, 'x'), "", {}});
+  const auto response =
+      error_response({ErrorCode::kInvalidRequest, "a\"b\\c\nd\xC3\xA4" + std::string(1000, 'x'), "", {}});
   const auto body = json::parse(response.body);
   ASSERT_TRUE(body);
   const std::string& text = *body->find_string("error_description");
@@ -59,11 +61,14 @@ TEST(ErrorResponse, challenges_only_whom_the_basic_scheme_was_used_by) {
   const OAuthError wrong_client{ErrorCode::kInvalidClient, "no", "r", {}};
   EXPECT_NE(error_response(wrong_client, Challenge::kBasic).headers.find("WWW-Authenticate"), nullptr);
   EXPECT_EQ(error_response(wrong_client).headers.find("WWW-Authenticate"), nullptr);
-  EXPECT_EQ(error_response({ErrorCode::kInvalidGrant, "no", "r", {}}, Challenge::kBasic).headers.find("WWW-Authenticate"), nullptr);
+  EXPECT_EQ(error_response({ErrorCode::kInvalidGrant, "no", "r", {}}, Challenge::kBasic)
+                .headers.find("WWW-Authenticate"),
+            nullptr);
 }
 
 TEST(ErrorResponse, extra_members_stand_beside_the_error) {
-  const auto body = json::parse(error_response({ErrorCode::kInteractionRequired, "", "r", ",\"claims\":\"{}\""}).body);
+  const auto body =
+      json::parse(error_response({ErrorCode::kInteractionRequired, "", "r", ",\"claims\":\"{}\""}).body);
   ASSERT_TRUE(body);
   EXPECT_EQ(*body->find_string("claims"), "{}");
   EXPECT_EQ(body->find("error_description"), nullptr);

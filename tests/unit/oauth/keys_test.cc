@@ -1,5 +1,5 @@
-// The server's own keys: a key file reads back, nothing private is published, and a value made for one purpose never
-// serves another.
+// The server's own keys: a key file reads back, nothing private is published, and a value made for one
+// purpose never serves another.
 #include "oauth/keys.h"
 
 #include <gtest/gtest.h>
@@ -47,7 +47,8 @@ TEST(Keys, publishes_the_public_half_only) {
   ASSERT_EQ(list.size(), 4U);
   std::set<std::string> ids;
   for (const json::Value& key : list) {
-    for (const char* name : {"d", "p", "q", "dp", "dq", "qi", "k"}) EXPECT_EQ(key.find(name), nullptr) << name;
+    for (const char* name : {"d", "p", "q", "dp", "dq", "qi", "k"})
+      EXPECT_EQ(key.find(name), nullptr) << name;
     ASSERT_NE(key.find_string("kid"), nullptr);
     ids.insert(*key.find_string("kid"));
   }
@@ -70,7 +71,8 @@ TEST(Keys, the_same_file_gives_the_same_hashes_and_another_file_others) {
 
 TEST(Keys, each_purpose_has_a_key_of_its_own) {
   const Keys keys(key_file());
-  const std::set<std::string> values{keys.lookup_hash("id.secret"), keys.seal("id.secret"), keys.successor_secret("secret", "id")};
+  const std::set<std::string> values{keys.lookup_hash("id.secret"), keys.seal("id.secret"),
+                                     keys.successor_secret("secret", "id")};
   EXPECT_EQ(values.size(), 3U);
 }
 
@@ -88,10 +90,16 @@ TEST(Keys, a_file_that_is_not_whole_is_refused) {
   EXPECT_THROW(Keys(Secret("")), std::runtime_error);
   EXPECT_THROW(Keys(Secret("{}")), std::runtime_error);
   EXPECT_THROW(Keys(changed([](json::Value& file) { file.remove("master_secret"); })), std::runtime_error);
-  EXPECT_THROW(Keys(changed([](json::Value& file) { file.set("master_secret", "AAAA"); })), std::runtime_error);
-  EXPECT_THROW(Keys(changed([](json::Value& file) { file.set("master_secret", std::string(43, '=')); })), std::runtime_error);
-  EXPECT_THROW(Keys(changed([](json::Value& file) { file.set("signing_keys", json::Value::Array{}); })), std::runtime_error);
-  EXPECT_THROW(Keys(changed([](json::Value& file) { file.find("signing_keys"); file.set("signing_keys", json::Value::Array{json::Value(1)}); })),
+  EXPECT_THROW(Keys(changed([](json::Value& file) { file.set("master_secret", "AAAA"); })),
+               std::runtime_error);
+  EXPECT_THROW(Keys(changed([](json::Value& file) { file.set("master_secret", std::string(43, '=')); })),
+               std::runtime_error);
+  EXPECT_THROW(Keys(changed([](json::Value& file) { file.set("signing_keys", json::Value::Array{}); })),
+               std::runtime_error);
+  EXPECT_THROW(Keys(changed([](json::Value& file) {
+                 file.find("signing_keys");
+                 file.set("signing_keys", json::Value::Array{json::Value(1)});
+               })),
                std::runtime_error);
 }
 
