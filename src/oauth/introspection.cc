@@ -62,6 +62,10 @@ http::Response introspection_answer(std::string body) {
   return response;
 }
 
+// Made by functions: GCC 12 copies the bytes of an aggregate written inside co_await and then frees its strings twice.
+OAuthError public_client() { return {ErrorCode::kInvalidClient, "client authentication failed", "public_client", {}}; }
+OAuthError token_missing() { return {ErrorCode::kInvalidRequest, "token is required", "token_missing", {}}; }
+
 Task<http::Response> introspect(Call& call) {
   auto form = read_form(call.request, {});
   if (!form) co_return co_await refuse_call(call, form.reason());
@@ -69,10 +73,10 @@ Task<http::Response> introspect(Call& call) {
   const Challenge challenge = challenge_for(call.request);
   if (!client) co_return co_await refuse_call(call, client.reason(), challenge);
   if (client->registration().is_public()) {  // §2.1: the endpoint must not be open to guessing
-    co_return co_await refuse_call(call, {ErrorCode::kInvalidClient, "client authentication failed", "public_client", {}}, challenge);
+    co_return co_await refuse_call(call, public_client(), challenge);
   }
   if (!form->has("token")) {
-    co_return co_await refuse_call(call, {ErrorCode::kInvalidRequest, "token is required", "token_missing", {}});
+    co_return co_await refuse_call(call, token_missing());
   }
   const TokenReference reference = read_reference(call, form->get("token"));
   std::optional<OAuthError> refusal;
@@ -125,7 +129,7 @@ Task<http::Response> revoke(Call& call) {
   const Challenge challenge = challenge_for(call.request);
   if (!client) co_return co_await refuse_call(call, client.reason(), challenge);
   if (!form->has("token")) {
-    co_return co_await refuse_call(call, {ErrorCode::kInvalidRequest, "token is required", "token_missing", {}});
+    co_return co_await refuse_call(call, token_missing());
   }
   const TokenReference reference = read_reference(call, form->get("token"));
   std::optional<OAuthError> refusal;
