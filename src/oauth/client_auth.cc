@@ -119,6 +119,9 @@ Answer<AuthenticatedClient> authenticate_client(Call& call, const http::Form& fo
                                           .require_jti = true},
                                          *keys, call.now);
     if (!verified) return not_authenticated("assertion: " + std::string(describe(verified.reason())));
+    // STRICTER: a string, not an array of one; an assertion made for us alone cannot be meant for anyone else as well.
+    const json::Value* audience_claim = verified->claims().find("aud");
+    if (audience_claim == nullptr || audience_claim->string() == nullptr) return not_authenticated("assertion_audience_list");
     proved.assertion_ = presented.assertion;
     proved.assertion_jti_ = std::string(verified->jti());
     proved.assertion_expires_at_ = verified->expires_at();
