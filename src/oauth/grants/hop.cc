@@ -81,6 +81,8 @@ class Hop {
     if (!end) return bad_subject("subject_about_to_expire");
     node.expires_at = *end;
     node.chain = chain;
+    // Where nobody new acts, the restriction on who may act next stays.
+    if (!next.actor) node.may_act = subject_->may_act;
     issuance.access_token = std::move(node);
     if (!subject_->grant.empty()) {
       if (const auto grant = transaction_.find_grant(subject_->grant)) transaction_.touch_grant(*grant, call_.now);
@@ -144,7 +146,14 @@ class Hop {
       next.reenter_after = &agent.reenter_after;
       call_.audit.agent = agent.id.text();
     } else if (is_holder_ && !asked_.must_be_audience) {
-      // D-66: the same client narrows its own token. It stays what it was, with the chain it had.
+      // D-66: the same client narrows its own token. It stays what it was, with the chain it had; the agent that acts is
+      // asked again (D-23).
+      if (current != nullptr && current->kind == ActorKind::kAgent) {
+        const auto agent = transaction_.find_agent(AgentId(current->id));
+        const std::string_view refusal =
+            agent == nullptr ? "agent_inactive" : why_not_allowed(*agent, client_, subject_->subject, target_.get());
+        if (!refusal.empty()) return bad_actor(refusal);
+      }
       return next;
     } else {
       TRY(client_itself(next));
