@@ -303,6 +303,12 @@ json::Value describe_changes(const std::vector<Change>& changes) {
   return list;
 }
 
+// What the operator asked for and did not get is in the log as well.
+Task<void> record_refusal(Call& call, std::string_view reason) {
+  call.deny({oauth::ErrorCode::kInvalidRequest, "", std::string(reason), {}});
+  co_await oauth::record(call);
+}
+
 // Thrown inside the work to take everything back: an apply is all or nothing.
 struct TakenBack : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -334,9 +340,11 @@ Task<http::Response> AdminApi::handle(http::Request& request) {
 Task<http::Response> AdminApi::apply(http::Request& http_request) {
   return oauth::answer(services_, http_request, "registry.apply", [this](Call& call) -> Task<http::Response> {
     const auto value = json::parse(call.request.body, kStateLimits);
-    if (!value) co_return admin_error(400, "the state is not well-formed JSON");
-    auto state = parse_state(*value);
-    if (!state) co_return admin_error(422, state.reason());
+    auto state = value ? parse_state(*value) : Result<DesiredState, std::string>(Refused<std::string>{"the state is not well-formed JSON"});
+    if (!state) {
+      co_await record_refusal(call, "state_malformed");
+      co_return admin_error(value ? 422 : 400, state.reason());
+    }
     std::string contradiction;
     std::vector<std::string> current_hashes(state->users.size());
     co_await services_.store.read([&](store::ReadTransaction& transaction) {
@@ -346,7 +354,10 @@ Task<http::Response> AdminApi::apply(http::Request& http_request) {
         current_hashes[i] = user == nullptr ? std::string{} : user->password_hash;
       }
     });
-    if (!contradiction.empty()) co_return admin_error(422, contradiction);
+    if (!contradiction.empty()) {
+      co_await record_refusal(call, "state_contradicts_itself");
+      co_return admin_error(422, contradiction);
+    }
     // A password that is right already stays as it is, so that applying twice changes nothing.
     std::vector<std::string> password_hashes(state->users.size());
     for (size_t i = 0; i < state->users.size(); ++i) {
@@ -387,7 +398,10 @@ Task<http::Response> AdminApi::apply(http::Request& http_request) {
     } catch (const TakenBack&) {
       taken_back = true;
     }
-    if (taken_back) co_return admin_error(409, complaint);
+    if (taken_back) {
+      co_await record_refusal(call, "id_taken");
+      co_return admin_error(409, complaint);
+    }
     co_return admin_answer(out);
   });
 }

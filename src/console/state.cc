@@ -46,6 +46,11 @@ Result<DesiredState, std::string> parse_state(const json::Value& value) {
       return Refused<std::string>{"unknown key \"" + member.name + "\" (known are user, agent, client and resource)"};
     }
   }
+  // A switch that is misunderstood would change what was only to be looked at, or delete.
+  for (const std::string_view name : {"prune", "dry_run"}) {
+    const json::Value* member = value.find(name);
+    if (member != nullptr && member->boolean() == nullptr) return Refused<std::string>{std::string(name) + " must be true or false"};
+  }
   DesiredState state;
   const auto flag = [&](std::string_view name) {
     const json::Value* member = value.find(name);
