@@ -155,6 +155,12 @@ std::string Reply::location_parameter(std::string_view name) const {
   return form ? std::string(form->get(name)) : std::string{};
 }
 
+json::Value json_of(std::string_view text) {
+  auto value = json::parse(text);
+  EXPECT_TRUE(value.has_value()) << text;
+  return value ? *value : json::Value{};
+}
+
 std::string text_at(const json::Value& value, std::string_view member) {
   const std::string* text = value.find_string(member);
   return text == nullptr ? std::string{} : *text;

@@ -53,6 +53,8 @@ struct Reply {
   std::string location_parameter(std::string_view name) const;
 };
 
+// A JSON literal in a test; the test fails if it is none.
+json::Value json_of(std::string_view text);
 // The claims or header of a JWT, unverified.
 json::Value claims_of(const std::string& jwt);
 json::Value header_of(const std::string& jwt);

@@ -1,0 +1,81 @@
+// Token introspection (RFC 7662): for the token's audience and its holder, and nothing but {"active":false} for anybody
+// and anything else.
+#include <gtest/gtest.h>
+
+#include "support/test_server.h"
+
+namespace behalf::test {
+namespace {
+
+void expect_inactive(TestServer& server, const std::string& client, const std::string& token, const std::string& reason = {}) {
+  const Reply reply = server.introspect(client, token);
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.body, "{\"active\":false}");
+  EXPECT_EQ(reply.header("Cache-Control"), "no-store");
+  EXPECT_EQ(text_at(server.last_audit(), "outcome"), "denied");
+  if (!reason.empty()) { EXPECT_EQ(text_at(server.last_audit(), "reason"), reason); }
+}
+
+TEST(Rfc7662, S2_2_an_active_token_shows_what_the_jwt_says) {  // P-01, D-55
+  TestServer server;
+  const std::string t1 = server.flow("ca", "a1", "m1.use r2.read", kM1).text("access_token");
+  const std::string t2 = server.exchange("m1", t1, "a2", {{"resource", kR2}}).text("access_token");
+  const Reply reply = server.introspect("r2-server", t2);
+  ASSERT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.header("Cache-Control"), "no-store");
+  const json::Value claims = claims_of(t2);
+  for (const json::Member& claim : *claims.object()) {
+    const json::Value* shown = reply.json.find(claim.name);
+    ASSERT_NE(shown, nullptr) << claim.name;
+    EXPECT_EQ(*shown, claim.value) << claim.name;
+  }
+  EXPECT_EQ(*reply.json.find("active"), json::Value(true));
+  EXPECT_EQ(reply.text("token_type"), "Bearer");
+  EXPECT_EQ(text_at(*reply.json.find("act")->find("act"), "sub"), "a1");
+  EXPECT_NE(reply.text("grant_id"), "");
+}
+
+TEST(Rfc7662, S2_2_everything_else_is_inactive_in_the_same_bytes) {  // P-02, P-04, 221, 222
+  TestServer server;
+  const Reply flow = server.flow("ca", "a1", "r1.read offline_access");
+  const std::string t1 = flow.text("access_token");
+  ASSERT_TRUE(server.is_active("r1-server", t1));
+  ASSERT_TRUE(server.is_active("ca", t1));
+  ASSERT_TRUE(server.is_active("ca", flow.text("refresh_token")));
+  expect_inactive(server, "r2-server", t1, "not_for_this_caller");
+  expect_inactive(server, "cb", t1, "not_for_this_caller");
+  expect_inactive(server, "m1", t1, "not_for_this_caller");
+  expect_inactive(server, "r1-server", flow.text("refresh_token"), "not_for_this_caller");
+  expect_inactive(server, "r1-server", server.issued_actor_token("a1"), "not_for_this_caller");
+  std::string tampered = t1;
+  tampered[tampered.size() - 10] = tampered[tampered.size() - 10] == 'A' ? 'B' : 'A';
+  json::Value foreign = claims_of(t1);
+  for (const std::string& token : {tampered, std::string("garbage"), std::string("a.b.c"), server.assertion("a1"),
+                                   server.sign("a1", "at+jwt", foreign), std::string(50'000, 'x'), t1 + ".", t1 + "," + t1,
+                                   "rt_" + std::string(60, 'A')}) {
+    SCOPED_TRACE(token.substr(0, 40));
+    expect_inactive(server, "r1-server", token);
+  }
+  ASSERT_EQ(server.as("ca", "/revoke", {{"token", t1}}).status, 200);
+  expect_inactive(server, "r1-server", t1, "ended");
+  expect_inactive(server, "ca", t1, "ended");
+  const std::string t2 = server.flow("ca", "a1", "r1.read").text("access_token");
+  server.clock.advance(Seconds{300});
+  expect_inactive(server, "r1-server", t2, "expired");
+  EXPECT_EQ(server.whole_audit_text().find(t1), std::string::npos);
+}
+
+TEST(Rfc7662, S2_1_only_authenticated_clients_may_ask) {  // 221
+  TestServer server;
+  const std::string t1 = server.flow("cp", "a1", "r1.read").text("access_token");
+  ASSERT_NE(t1, "");
+  expect_refused(server, server.introspect("cp", t1), 401, "invalid_client", "public_client");
+  expect_refused(server, server.post("/introspect", {{"token", t1}}), 401, "invalid_client", "no_client");
+  expect_refused(server, server.post("/introspect", {{"token", t1}, {"client_id", "r1-server"}}), 401, "invalid_client", "no_credentials");
+  expect_refused(server, server.as("r1-server", "/introspect", {}), 400, "invalid_request", "token_missing");
+  expect_refused(server, server.as("r1-server", "/introspect", {{"token", t1}, {"token", t1}}), 400, "invalid_request", "repeated_parameter");
+  EXPECT_TRUE(server.is_active("r1-server", t1));
+}
+
+}  // namespace
+}  // namespace behalf::test
