@@ -69,7 +69,7 @@ class Reading {
     to_.redirect_uri = presented;
     if (form_.all("state").size() == 1 && form_.has("state")) to_.state = std::string(form_.get("state"));
     if (form_.all("response_mode").size() <= 1 && form_.get("response_mode") == "form_post" &&
-        presented.starts_with("http")) {
+        (presented.starts_with("https://") || presented.starts_with("http://"))) {
       to_.response_mode = ResponseMode::kFormPost;
     }
     return Fine{};
