@@ -227,10 +227,10 @@ Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationReques
   if (visitor.session) call.audit.user = visitor.session->user.text();
 
   const bool must_sign_in = needs_sign_in(request, visitor.session);
-  if (must_sign_in && request.prompt.none) {  // X08
-    co_return co_await refuse_to_client(call, to, error(ErrorCode::kLoginRequired, "the person must sign in", "no_session"));
-  }
   std::optional<OAuthError> refusal;
+  if (must_sign_in && request.prompt.none) {  // X08
+    refusal = error(ErrorCode::kLoginRequired, "the person must sign in", "no_session");
+  }
   std::optional<Grant> covering;
   std::optional<oauth::Offer> offer;
   if (!must_sign_in) {
@@ -243,11 +243,19 @@ Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationReques
       offer = std::move(*made);
       if (!request.prompt.consent) covering = oauth::covering_grant(transaction, *offer, call.now);
     });
-    if (refusal) co_return co_await refuse_to_client(call, to, *refusal);
     if (covering) co_return co_await answer_with_code(call, *offer, *visitor.session, *covering);
-    if (request.prompt.none) {  // X08
-      co_return co_await refuse_to_client(call, to, error(ErrorCode::kConsentRequired, "the person must decide", "no_covering_consent"));
+    if (!refusal && request.prompt.none) {  // X08
+      refusal = error(ErrorCode::kConsentRequired, "the person must decide", "no_covering_consent");
     }
+  }
+  if (refusal) {
+    auto pending = call.commit([&](store::Transaction& transaction) {
+      // An error is an answer too: a pushed request that has one is used up (D-32).
+      (void)transaction.complete_request(request.id, call.now);
+      call.deny(*refusal);
+    });
+    co_await pending.durable();
+    co_return respond(to, oauth::error_parameters(services_.settings, to, *refusal));
   }
   // The person is needed: keep the request, bound to this browser, and show the next page.
   auto pending = call.commit([&](store::Transaction& transaction) {
