@@ -1,0 +1,40 @@
+// "My agents": what each may do for me, and taking it back (decision D-30); nobody reaches another person's grants.
+#include <gtest/gtest.h>
+
+#include "support/expectations.h"
+
+namespace behalf::test {
+namespace {
+
+TEST(MyAgents, shows_each_grant_and_takes_back_one_or_all_of_an_agent) {  // C-18, P-08, P-09
+  TestServer server;
+  Browser browser(server);
+  const auto token = [&](const char* client, const char* agent) {
+    return server.token(client, server.redemption(next_code(server, browser, client, agent, "r1.read"), agent)).text("access_token");
+  };
+  const std::string first = token("ca", "a1");
+  const std::string other_client = token("cb", "a1");
+  const std::string other_agent = token("ca", "a2");
+  const Reply page = browser.get("/agents");
+  for (const char* text : {"Agent a1", "Agent a2", "Client ca", "Client cb", "Title of r1.read"}) EXPECT_NE(page.body.find(text), std::string::npos) << text;
+  const std::string csrf = hidden_input(page.body, "/agents/revoke", "csrf");
+  const std::string grant = text_at(claims_of(first), "grant_id");
+  ASSERT_NE(csrf, "");
+
+  expect_page(server, browser.post("/agents/revoke", {{"csrf", "x"}, {"delegation", grant}}), 403, "csrf");
+  Browser thief(server);
+  server.sign_in(thief, "u2");
+  expect_page(server, thief.post("/agents/revoke", {{"csrf", csrf}, {"delegation", grant}}), 403, "csrf");
+  EXPECT_TRUE(server.is_active("r1-server", first));
+  EXPECT_EQ(thief.get("/agents").body.find("Agent a1"), std::string::npos);
+
+  EXPECT_EQ(browser.post("/agents/revoke", {{"csrf", csrf}, {"delegation", grant}}).status, 303);
+  EXPECT_FALSE(server.is_active("r1-server", first));
+  EXPECT_TRUE(server.is_active("r1-server", other_client));
+  EXPECT_EQ(browser.post("/agents/revoke-agent", {{"csrf", csrf}, {"agent", "a1"}}).status, 303);
+  EXPECT_FALSE(server.is_active("r1-server", other_client));
+  EXPECT_TRUE(server.is_active("r1-server", other_agent));
+}
+
+}  // namespace
+}  // namespace behalf::test
