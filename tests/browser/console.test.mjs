@@ -60,7 +60,7 @@ describe('consent', () => {
 
   scene('an unticked permission is not in the token', async (page) => {
     const request = await toConsent(page);
-    await page.getByText('Book meetings', { exact: true }).click();  // the whole row answers to a click
+    await page.locator('label', { hasText: 'Book meetings' }).click();  // the whole row answers to a click
     assert.equal(await page.getByLabel('Book meetings').isChecked(), false);
     await stage.picture(page, 'consent-partial');
     await allow(page).click();

@@ -38,6 +38,7 @@ export class Stage {
   // A fresh person: own cookies, own window. `complaints` collects what the console says against the page.
   async person(options = {}) {
     const context = await this.browser.newContext(options);
+    context.setDefaultTimeout(10_000);
     const page = await context.newPage();
     const complaints = [];
     page.on('console', (message) => {
