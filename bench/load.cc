@@ -80,7 +80,8 @@ bool parse_answer(std::string_view input, Answer& answer) {
   const size_t at = answer.head.find(kLength);
   size_t length = 0;
   if (at != std::string_view::npos) {
-    std::from_chars(answer.head.data() + at + kLength.size(), answer.head.data() + answer.head.size(), length);
+    std::from_chars(answer.head.data() + at + kLength.size(), answer.head.data() + answer.head.size(),
+                    length);
   }
   if (input.size() < end + 4 + length) return false;
   answer.body = input.substr(end + 4, length);
@@ -128,7 +129,8 @@ Load run_load(uint16_t port, size_t connections, std::span<const std::string> re
   std::vector<epoll_event> events(count);
   std::vector<char> buffer(64 * 1024);
   while (load.latencies_ms.size() < requests.size()) {
-    const int ready = ::epoll_wait(poll.get(), events.data(), static_cast<int>(events.size()), kSilenceMilliseconds);
+    const int ready =
+        ::epoll_wait(poll.get(), events.data(), static_cast<int>(events.size()), kSilenceMilliseconds);
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) throw std::runtime_error("the server stopped answering");
     for (int i = 0; i < ready; ++i) {
@@ -141,8 +143,8 @@ Load run_load(uint16_t port, size_t connections, std::span<const std::string> re
       load.latencies_ms.push_back(
           std::chrono::duration<double, std::milli>(SteadyTime::now() - connection.sent_at).count());
       if (answer.status != expected) {
-        throw std::runtime_error("answered " + std::to_string(answer.status) + ": " + std::string(answer.head) +
-                                 std::string(answer.body.substr(0, 500)));
+        throw std::runtime_error("answered " + std::to_string(answer.status) + ": " +
+                                 std::string(answer.head) + std::string(answer.body.substr(0, 500)));
       }
       if (each) each(connection.request, answer);
       connection.input.clear();

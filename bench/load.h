@@ -1,5 +1,5 @@
-// The load generator: keep-alive sockets on one epoll loop, one request under way on each. Requests are built before
-// the clock starts, answers are parsed no further than status and length.
+// The load generator: keep-alive sockets on one epoll loop, one request under way on each. Requests are built
+// before the clock starts, answers are parsed no further than status and length.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,9 @@ struct Load {
   double percentile(double share) const;
 };
 
-// Sends each request once over `connections` sockets. `each` sees every answer with the number of its request.
-// Throws if a connection breaks, an answer has another status than `expected`, or nothing arrives for ten seconds.
+// Sends each request once over `connections` sockets. `each` sees every answer with the number of its
+// request. Throws if a connection breaks, an answer has another status than `expected`, or nothing arrives
+// for ten seconds.
 Load run_load(uint16_t port, size_t connections, std::span<const std::string> requests, int expected,
               const std::function<void(size_t, const Answer&)>& each = {});
 

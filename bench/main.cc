@@ -1,7 +1,8 @@
 // behalf-bench [--quick] [row...]: how close the server comes to what its signatures alone would allow.
 //
-// A row is measured in several short runs, interleaved with the other rows; right before each, the raw rates of the
-// signature operations are measured on the server's own core. The run with the median ratio speaks for the row.
+// A row is measured in several short runs, interleaved with the other rows; right before each, the raw rates
+// of the signature operations are measured on the server's own core. The run with the median ratio speaks for
+// the row.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -29,7 +30,7 @@ constexpr double kRawSeconds = 0.15;
 struct Row {
   const char* name;
   std::vector<std::string> (Traffic::*requests)(size_t);
-  int signs;     // signature operations the request needs
+  int signs;  // signature operations the request needs
   int verifies;
 };
 
@@ -65,7 +66,8 @@ double rate_of(const Operation& operation) {
   return static_cast<double>(done) / seconds;
 }
 
-Run measure(const Row& row, size_t count, const Server& server, Traffic& traffic, const crypto::SigningKey& key) {
+Run measure(const Row& row, size_t count, const Server& server, Traffic& traffic,
+            const crypto::SigningKey& key) {
   const std::vector<std::string> requests = (traffic.*row.requests)(count);
   Run run;
   const std::string message(kMessageBytes, 'm');
@@ -95,11 +97,14 @@ void print(const Row& row, const std::vector<Run>& runs) {
     return a.ratio < b.ratio || (a.ratio == b.ratio && a.requests_per_s < b.requests_per_s);
   });
   const Run& median = sorted[(sorted.size() - 1) / 2];
-  std::printf("{\"row\":\"%s\",\"requests_per_s\":%.0f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,", row.name, median.requests_per_s,
-              median.p50_ms, median.p99_ms);
-  if (median.limit > 0) std::printf("\"limit\":%.0f,\"ratio\":%.3f,", median.limit, median.ratio);
-  else std::printf("\"limit\":null,\"ratio\":null,");
-  std::printf("\"raw_sign_per_s\":%.0f,\"raw_verify_per_s\":%.0f,\"runs\":[", median.raw_sign_per_s, median.raw_verify_per_s);
+  std::printf("{\"row\":\"%s\",\"requests_per_s\":%.0f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,", row.name,
+              median.requests_per_s, median.p50_ms, median.p99_ms);
+  if (median.limit > 0)
+    std::printf("\"limit\":%.0f,\"ratio\":%.3f,", median.limit, median.ratio);
+  else
+    std::printf("\"limit\":null,\"ratio\":null,");
+  std::printf("\"raw_sign_per_s\":%.0f,\"raw_verify_per_s\":%.0f,\"runs\":[", median.raw_sign_per_s,
+              median.raw_verify_per_s);
   for (const Run& run : runs) {
     std::printf("%s{\"requests_per_s\":%.0f,\"limit\":%.0f,\"ratio\":%.3f}", &run == runs.data() ? "" : ",",
                 run.requests_per_s, run.limit, run.ratio);
@@ -118,7 +123,8 @@ int bench(const std::vector<std::string>& words) {
       count = 2000;
       continue;
     }
-    const auto* row = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& known) { return word == known.name; });
+    const auto* row = std::find_if(std::begin(kRows), std::end(kRows),
+                                   [&](const Row& known) { return word == known.name; });
     if (row == std::end(kRows)) {
       std::fprintf(stderr, "usage: behalf-bench [--quick] [row...]\nrows:");
       for (const Row& known : kRows) std::fprintf(stderr, " %s", known.name);
@@ -134,16 +140,18 @@ int bench(const std::vector<std::string>& words) {
   pin_this_thread(kLoadCore);
   ::umask(077);
   const auto key = crypto::SigningKey::generate(crypto::Algorithm::kES256);
-  const AgentKeys agents{{"agent-calendar", key}, {"agent-search", crypto::SigningKey::generate(crypto::Algorithm::kES256)}};
+  const AgentKeys agents{{"agent-calendar", key},
+                         {"agent-search", crypto::SigningKey::generate(crypto::Algorithm::kES256)}};
   const char* binary = std::getenv("BEHALF");
   const char* folder = std::getenv("BEHALF_BENCH_DIR");
-  const Server server(binary == nullptr ? "build/release/behalf" : binary, folder == nullptr ? "build/bench" : folder,
-                      agents);
+  const Server server(binary == nullptr ? "build/release/behalf" : binary,
+                      folder == nullptr ? "build/bench" : folder, agents);
   Traffic traffic(server, agents);
   for (const Row* row : rows) measure(*row, count / 4, server, traffic, key);  // warm
   std::vector<std::vector<Run>> runs(rows.size());
   for (size_t round = 0; round < runs_wanted; ++round) {
-    for (size_t i = 0; i < rows.size(); ++i) runs[i].push_back(measure(*rows[i], count, server, traffic, key));
+    for (size_t i = 0; i < rows.size(); ++i)
+      runs[i].push_back(measure(*rows[i], count, server, traffic, key));
   }
   for (size_t i = 0; i < rows.size(); ++i) print(*rows[i], runs[i]);
   return 0;

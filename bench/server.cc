@@ -115,7 +115,8 @@ std::string text_of(const std::filesystem::path& path) {
 
 Server::Server(std::string binary, const std::filesystem::path& parent, const AgentKeys& keys)
     : binary_(std::move(binary)), port_(free_port()) {
-  if (::access(binary_.c_str(), X_OK) != 0) throw std::runtime_error(binary_ + " is not there; build it first");
+  if (::access(binary_.c_str(), X_OK) != 0)
+    throw std::runtime_error(binary_ + " is not there; build it first");
   std::filesystem::create_directories(parent);
   struct statfs system {};
   if (::statfs(parent.c_str(), &system) != 0 || system.f_type == kTmpfs) {
@@ -152,7 +153,9 @@ void Server::end() {
   if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
 }
 
-std::string Server::secret_of(const std::string& client) const { return text_of(folder_ / (client + ".secret")); }
+std::string Server::secret_of(const std::string& client) const {
+  return text_of(folder_ / (client + ".secret"));
+}
 
 // Starts the binary with its output in a file beside the store, bound to end with us.
 pid_t Server::start(const std::vector<std::string>& words) const {

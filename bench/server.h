@@ -1,5 +1,5 @@
-// The server that is measured: the real binary, made by `behalf init`, filled by `behalf apply`, on one core, with its
-// SQLite file in a folder on disk that goes away afterwards.
+// The server that is measured: the real binary, made by `behalf init`, filled by `behalf apply`, on one core,
+// with its SQLite file in a folder on disk that goes away afterwards.
 #pragma once
 
 #include <sys/types.h>

@@ -29,7 +29,8 @@ constexpr const char* kJwtType = "urn:ietf:params:oauth:token-type:jwt";
 std::string member_of(std::string_view body, std::string_view name) {
   const auto value = json::parse(body);
   const std::string* text = value ? value->find_string(name) : nullptr;
-  if (text == nullptr) throw std::runtime_error("no " + std::string(name) + " in: " + std::string(body.substr(0, 300)));
+  if (text == nullptr)
+    throw std::runtime_error("no " + std::string(name) + " in: " + std::string(body.substr(0, 300)));
   return *text;
 }
 
@@ -38,7 +39,8 @@ std::string hidden(std::string_view page, std::string_view name, std::string_vie
   const std::string field = "name=\"" + std::string(name) + "\" value=\"";
   const size_t start = page.find(from);
   const size_t at = start == std::string_view::npos ? start : page.find(field, start);
-  if (at == std::string_view::npos) throw std::runtime_error("no field " + std::string(name) + " on the page");
+  if (at == std::string_view::npos)
+    throw std::runtime_error("no field " + std::string(name) + " on the page");
   const size_t begin = at + field.size();
   return std::string(page.substr(begin, page.find('"', begin) - begin));
 }
@@ -64,7 +66,8 @@ class Browser {
   static std::string location(const http::Response& response) {
     const std::string* location = response.headers.find("Location");
     if (location == nullptr) {
-      throw std::runtime_error("expected a redirect, got " + std::to_string(response.status) + ": " + response.body.substr(0, 300));
+      throw std::runtime_error("expected a redirect, got " + std::to_string(response.status) + ": " +
+                               response.body.substr(0, 300));
     }
     return *location;
   }
@@ -94,8 +97,8 @@ std::string Traffic::post(const std::string& path, const std::string& client, co
   const std::string credentials = client + ":" + server_.secret_of(client);
   return "POST " + path + " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(server_.port()) +
          "\r\nAuthorization: Basic " + base64(credentials) +
-         "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\n\r\n" + body;
+         "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 std::string Traffic::authorize_path(const std::string& scope) const {
@@ -115,12 +118,13 @@ void Traffic::consent() {
   const std::string issuer = server_.issuer();
   std::string next = path_of(Browser::location(browser.go("GET", authorize_path(kOffline))), issuer);
   std::string page = browser.go("GET", next).body;
-  next = path_of(Browser::location(browser.go("POST", "/login",
-                                              http::write_form({{"csrf", hidden(page, "csrf", "/login")},
-                                                                {"request", hidden(page, "request", "/login")},
-                                                                {"username", "alice"},
-                                                                {"password", "correct horse battery"}}))),
-                 issuer);
+  next =
+      path_of(Browser::location(browser.go("POST", "/login",
+                                           http::write_form({{"csrf", hidden(page, "csrf", "/login")},
+                                                             {"request", hidden(page, "request", "/login")},
+                                                             {"username", "alice"},
+                                                             {"password", "correct horse battery"}}))),
+              issuer);
   page = browser.go("GET", next).body;
   const std::string form = "<form class=\"decision\"";
   Browser::location(browser.go("POST", "/consent",
@@ -135,8 +139,9 @@ void Traffic::consent() {
 }
 
 std::vector<std::string> Traffic::codes(size_t count, const std::string& scope) {
-  const std::string request = "GET " + authorize_path(scope) + " HTTP/1.1\r\nHost: 127.0.0.1:" +
-                              std::to_string(server_.port()) + "\r\nCookie: " + cookies_ + "\r\n\r\n";
+  const std::string request = "GET " + authorize_path(scope) +
+                              " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(server_.port()) +
+                              "\r\nCookie: " + cookies_ + "\r\n\r\n";
   const std::vector<std::string> requests(count, request);
   std::vector<std::string> found(count);
   run_load(server_.port(), kSetupConnections, requests, 303, [&](size_t i, const Answer& answer) {
@@ -196,7 +201,8 @@ const std::vector<std::string>& Traffic::subjects() {
   return subjects_;
 }
 
-std::string Traffic::exchange(const std::string& subject, const std::string& actor, const std::string& actor_type) const {
+std::string Traffic::exchange(const std::string& subject, const std::string& actor,
+                              const std::string& actor_type) const {
   return post("/token", "planner",
               {{"grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"},
                {"subject_token", subject},
@@ -207,10 +213,9 @@ std::string Traffic::exchange(const std::string& subject, const std::string& act
 }
 
 std::vector<std::string> Traffic::client_credentials(size_t count) {
-  return std::vector<std::string>(count, post("/token", "planner",
-                                              {{"grant_type", "client_credentials"},
-                                               {"scope", "mail.read"},
-                                               {"resource", kResource}}));
+  return std::vector<std::string>(
+      count, post("/token", "planner",
+                  {{"grant_type", "client_credentials"}, {"scope", "mail.read"}, {"resource", kResource}}));
 }
 
 std::vector<std::string> Traffic::code_issued(size_t count) {
@@ -222,14 +227,16 @@ std::vector<std::string> Traffic::code_issued(size_t count) {
 
 std::vector<std::string> Traffic::code_self_signed(size_t count) {
   std::vector<std::string> requests;
-  for (const std::string& code : codes(count, kScope)) requests.push_back(redemption(code, assertion("agent-calendar")));
+  for (const std::string& code : codes(count, kScope))
+    requests.push_back(redemption(code, assertion("agent-calendar")));
   return requests;
 }
 
 std::vector<std::string> Traffic::exchange_issued(size_t count) {
   const std::string actor = issued_actor_token("search-runtime");
   std::vector<std::string> requests;
-  for (size_t i = 0; i < count; ++i) requests.push_back(exchange(subjects()[i % kSubjects], actor, kTokenType));
+  for (size_t i = 0; i < count; ++i)
+    requests.push_back(exchange(subjects()[i % kSubjects], actor, kTokenType));
   return requests;
 }
 
@@ -246,8 +253,9 @@ std::vector<std::string> Traffic::refresh(size_t count) {
   const std::string actor = issued_actor_token("calendar-runtime");
   std::vector<std::string> requests;
   for (const std::string& token : tokens) {
-    requests.push_back(post("/token", "planner",
-                            {{"grant_type", "refresh_token"}, {"refresh_token", token}, {"actor_token", actor}}));
+    requests.push_back(
+        post("/token", "planner",
+             {{"grant_type", "refresh_token"}, {"refresh_token", token}, {"actor_token", actor}}));
   }
   return requests;
 }

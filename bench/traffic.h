@@ -1,5 +1,5 @@
-// What the rows send: requests as bytes, with every code, token and assertion they need obtained beforehand from the
-// server itself, the way a client would: one login, one consent, then codes from the stored consent.
+// What the rows send: requests as bytes, with every code, token and assertion they need obtained beforehand
+// from the server itself, the way a client would: one login, one consent, then codes from the stored consent.
 #pragma once
 
 #include <string>
@@ -29,7 +29,8 @@ class Traffic {
   std::vector<std::string> codes(size_t count, const std::string& scope);
   std::vector<std::string> redeem(size_t count, const std::string& scope, const std::string& member);
   std::string redemption(const std::string& code, const std::string& actor_token) const;
-  std::string exchange(const std::string& subject, const std::string& actor, const std::string& actor_type) const;
+  std::string exchange(const std::string& subject, const std::string& actor,
+                       const std::string& actor_type) const;
   // An actor token issued by the server, as the agent's own client gets it.
   std::string issued_actor_token(const std::string& client) const;
   std::string assertion(const std::string& agent);

@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto again = http::Form::parse(http::write_form(fields));
     if (!again || again->fields().size() != fields.size()) std::abort();
     for (size_t i = 0; i < fields.size(); ++i) {
-      if (again->fields()[i].name != fields[i].first || again->fields()[i].value != fields[i].second) std::abort();
+      if (again->fields()[i].name != fields[i].first || again->fields()[i].value != fields[i].second)
+        std::abort();
     }
   }
   if (const auto scopes = ScopeSet::parse(text)) {

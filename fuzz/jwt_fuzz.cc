@@ -1,5 +1,5 @@
-// Any text as a JWT: parsed, and where it parses, verified against fixed public keys with every expectation relaxed
-// that can be relaxed. Nothing here can sign for these keys, so whatever verifies is a forgery.
+// Any text as a JWT: parsed, and where it parses, verified against fixed public keys with every expectation
+// relaxed that can be relaxed. Nothing here can sign for these keys, so whatever verifies is a forgery.
 #include <cstdlib>
 #include <string>
 #include <string_view>

@@ -18,7 +18,9 @@ AdminAnswer ask_server(const std::string& config_path, const std::string& method
     return answer;
   }
   try {
-    http::Client client({.host = "localhost", .port = 0, .unix_path = config->admin.unix_path, .tls = false, .ca_file = {}}, Seconds{60});
+    http::Client client(
+        {.host = "localhost", .port = 0, .unix_path = config->admin.unix_path, .tls = false, .ca_file = {}},
+        Seconds{60});
     http::ClientRequest request{.method = method, .path_and_query = path, .headers = {}, .body = body};
     if (!body.empty()) request.headers.set("Content-Type", "application/json");
     const http::Response response = client.send(request);
@@ -31,8 +33,8 @@ AdminAnswer ask_server(const std::string& config_path, const std::string& method
     std::fprintf(stderr, "refused: %s\n", error == nullptr ? "the server gave no reason" : error->c_str());
     answer.exit_code = response.status == 503 ? kUnreachable : kRefused;
   } catch (const std::exception& fault) {
-    std::fprintf(stderr, "no server answers on %s (%s); is `behalf serve` running?\n", config->admin.unix_path.c_str(),
-                 fault.what());
+    std::fprintf(stderr, "no server answers on %s (%s); is `behalf serve` running?\n",
+                 config->admin.unix_path.c_str(), fault.what());
     answer.exit_code = kUnreachable;
   }
   return answer;

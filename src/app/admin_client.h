@@ -8,7 +8,7 @@
 namespace behalf::app {
 
 struct AdminAnswer {
-  int exit_code = 0;   // kOk, or what the command should end with; the reason has been printed
+  int exit_code = 0;  // kOk, or what the command should end with; the reason has been printed
   json::Value value;
 };
 

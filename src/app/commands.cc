@@ -51,7 +51,8 @@ int check(const std::string& config_path, const std::string& state_path, bool as
   const auto config = read_config(config_path);
   if (!config) problems.push_back(config.reason());
   if (config) {
-    if (const std::string complaint = check_private(config->key_file); !complaint.empty()) problems.push_back(complaint);
+    if (const std::string complaint = check_private(config->key_file); !complaint.empty())
+      problems.push_back(complaint);
     try {
       if (const auto keys = read_file(config->key_file)) (void)oauth::Keys(Secret(*keys));
     } catch (const std::exception& fault) {
@@ -80,7 +81,9 @@ int check(const std::string& config_path, const std::string& state_path, bool as
     std::printf("%s\n", json::write_pretty(out).c_str());
   } else {
     for (const std::string& problem : problems) std::fprintf(stderr, "%s\n", problem.c_str());
-    if (problems.empty()) std::printf("%s is fine%s\n", config_path.c_str(), state_path.empty() ? "" : (", and so is " + state_path).c_str());
+    if (problems.empty())
+      std::printf("%s is fine%s\n", config_path.c_str(),
+                  state_path.empty() ? "" : (", and so is " + state_path).c_str());
   }
   return problems.empty() ? kOk : kWrongUse;
 }
@@ -109,10 +112,11 @@ int init(const InitOptions& options) {
       std::fprintf(stderr, "%s\n", read.reason().c_str());
       return kWrongUse;
     }
-    std::printf("made %s and %s (secret; keep it, and keep it apart from backups of the store)\n"
-                "next: behalf serve --config %s\n"
-                "then: behalf apply state.toml --config %s\n",
-                config.c_str(), keys.c_str(), config.c_str(), config.c_str());
+    std::printf(
+        "made %s and %s (secret; keep it, and keep it apart from backups of the store)\n"
+        "next: behalf serve --config %s\n"
+        "then: behalf apply state.toml --config %s\n",
+        config.c_str(), keys.c_str(), config.c_str(), config.c_str());
     return kOk;
   } catch (const std::exception& fault) {
     std::fprintf(stderr, "cannot make the files: %s\n", fault.what());
@@ -150,18 +154,25 @@ int apply(const ApplyOptions& options) {
   for (const json::Value& change : changes) {
     const std::string action = text_of(change, "action");
     std::string members;
-    for (const json::Value& member : list_of(change, "members")) members += (members.empty() ? " (" : ", ") + *member.string();
+    for (const json::Value& member : list_of(change, "members"))
+      members += (members.empty() ? " (" : ", ") + *member.string();
     if (!members.empty()) members += ")";
-    std::printf("%s %-8s %s%s\n", action == "create" ? "+" : action == "delete" ? "-" : "~",
+    std::printf("%s %-8s %s%s\n",
+                action == "create"   ? "+"
+                : action == "delete" ? "-"
+                                     : "~",
                 text_of(change, "kind").c_str(), printable(text_of(change, "id")).c_str(), members.c_str());
   }
   if (const json::Value* made = shown.find("secrets"); made != nullptr && made->object() != nullptr) {
     for (const json::Member& secret : *made->object()) {
-      std::printf("secret of client %s, shown this once: %s\n", secret.name.c_str(), secret.value.string()->c_str());
+      std::printf("secret of client %s, shown this once: %s\n", secret.name.c_str(),
+                  secret.value.string()->c_str());
     }
   }
-  if (changes.empty()) std::printf("nothing to change\n");
-  else if (options.dry_run) std::printf("this was a dry run: nothing was changed\n");
+  if (changes.empty())
+    std::printf("nothing to change\n");
+  else if (options.dry_run)
+    std::printf("this was a dry run: nothing was changed\n");
   return kOk;
 }
 
@@ -170,7 +181,8 @@ int inspect_token(const std::string& token, const std::string& config_path, bool
   if (text == "-" || text.empty()) {
     text.clear();
     char buffer[4096];
-    for (ssize_t count; (count = ::read(STDIN_FILENO, buffer, sizeof buffer)) > 0 && text.size() < crypto::kMaxJwtBytes;) {
+    for (ssize_t count;
+         (count = ::read(STDIN_FILENO, buffer, sizeof buffer)) > 0 && text.size() < crypto::kMaxJwtBytes;) {
       text.append(buffer, static_cast<size_t>(count));
     }
     while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.pop_back();
@@ -193,9 +205,14 @@ int inspect_token(const std::string& token, const std::string& config_path, bool
     constexpr std::string_view kTypes[] = {"at+jwt"};
     const oauth::Keys ours{Secret(*keys)};
     const auto verified = crypto::verify(*jwt,
-                                         {.types = kTypes, .issuer = config->settings.issuer, .subject = {}, .audiences = {},
-                                          .audience_rule = crypto::AudienceRule::kIgnore, .leeway = Seconds{0},
-                                          .longest_life = Seconds{0}, .require_jti = true},
+                                         {.types = kTypes,
+                                          .issuer = config->settings.issuer,
+                                          .subject = {},
+                                          .audiences = {},
+                                          .audience_rule = crypto::AudienceRule::kIgnore,
+                                          .leeway = Seconds{0},
+                                          .longest_life = Seconds{0},
+                                          .require_jti = true},
                                          ours.verifying_keys(), SystemClock().now());
     out.set("signature", verified ? "valid" : std::string(describe(verified.reason())));
     const std::string id = text_of(jwt->unproved_claims(), "jti");
@@ -211,7 +228,8 @@ int inspect_token(const std::string& token, const std::string& config_path, bool
     return kOk;
   }
   const json::Value& claims = jwt->unproved_claims();
-  std::printf("person or software  %s (%s)\n", printable(text_of(claims, "sub")).c_str(), printable(text_of(claims, "sub_profile")).c_str());
+  std::printf("person or software  %s (%s)\n", printable(text_of(claims, "sub")).c_str(),
+              printable(text_of(claims, "sub_profile")).c_str());
   std::printf("client              %s\n", printable(text_of(claims, "client_id")).c_str());
   std::string indent;
   for (const json::Value* act = claims.find("act"); act != nullptr; act = act->find("act")) {
@@ -219,17 +237,25 @@ int inspect_token(const std::string& token, const std::string& config_path, bool
                 printable(text_of(*act, "sub")).c_str(), printable(text_of(*act, "sub_profile")).c_str());
     indent = "              ";
   }
-  std::printf("audience            %s\nscope               %s\n", printable(text_of(claims, "aud")).c_str(), printable(text_of(claims, "scope")).c_str());
-  if (const auto expires = claims.find_integer("exp")) std::printf("expires             %s\n", rfc3339(UnixTime::from_seconds(*expires)).c_str());
-  if (out.find("signature") != nullptr) std::printf("signature           %s\n", text_of(out, "signature").c_str());
-  else std::printf("signature           not checked (give --config)\n");
-  if (out.find("status") != nullptr) std::printf("status              %s %s\n", text_of(out, "status").c_str(), text_of(out, "cause").c_str());
+  std::printf("audience            %s\nscope               %s\n", printable(text_of(claims, "aud")).c_str(),
+              printable(text_of(claims, "scope")).c_str());
+  if (const auto expires = claims.find_integer("exp"))
+    std::printf("expires             %s\n", rfc3339(UnixTime::from_seconds(*expires)).c_str());
+  if (out.find("signature") != nullptr)
+    std::printf("signature           %s\n", text_of(out, "signature").c_str());
+  else
+    std::printf("signature           not checked (give --config)\n");
+  if (out.find("status") != nullptr)
+    std::printf("status              %s %s\n", text_of(out, "status").c_str(), text_of(out, "cause").c_str());
   return kOk;
 }
 
 int list_grants(const GrantQuery& query) {
-  const std::string path = "/grants?" + http::write_form({{"user", query.user}, {"client", query.client}, {"agent", query.agent},
-                                                          {"live", query.live_only ? "1" : ""}, {"limit", "1000"}});
+  const std::string path = "/grants?" + http::write_form({{"user", query.user},
+                                                          {"client", query.client},
+                                                          {"agent", query.agent},
+                                                          {"live", query.live_only ? "1" : ""},
+                                                          {"limit", "1000"}});
   const AdminAnswer answer = ask_server(query.config_path, "GET", path);
   if (answer.exit_code != kOk) return answer.exit_code;
   if (query.as_json) {
@@ -237,12 +263,16 @@ int list_grants(const GrantQuery& query) {
     return kOk;
   }
   const auto& grants = list_of(answer.value, "grants");
-  if (grants.empty()) std::printf("no grants\n");
-  else std::printf("%-26s  %-7s  %-14s  %-16s  %-20s  %s\n", "GRANT", "STATUS", "PERSON", "CLIENT", "AGENT", "SCOPES");
+  if (grants.empty())
+    std::printf("no grants\n");
+  else
+    std::printf("%-26s  %-7s  %-14s  %-16s  %-20s  %s\n", "GRANT", "STATUS", "PERSON", "CLIENT", "AGENT",
+                "SCOPES");
   for (const json::Value& grant : grants) {
-    std::printf("%-26s  %-7s  %-14s  %-16s  %-20s  %s%s\n", text_of(grant, "id").c_str(), text_of(grant, "status").c_str(),
-                printable(text_of(grant, "user")).c_str(), printable(text_of(grant, "client")).c_str(),
-                printable(text_of(grant, "agent")).c_str(), printable(text_of(grant, "scopes")).c_str(),
+    std::printf("%-26s  %-7s  %-14s  %-16s  %-20s  %s%s\n", text_of(grant, "id").c_str(),
+                text_of(grant, "status").c_str(), printable(text_of(grant, "user")).c_str(),
+                printable(text_of(grant, "client")).c_str(), printable(text_of(grant, "agent")).c_str(),
+                printable(text_of(grant, "scopes")).c_str(),
                 grant.find("cause") == nullptr ? "" : ("  (" + text_of(grant, "cause") + ")").c_str());
   }
   return kOk;
@@ -251,13 +281,17 @@ int list_grants(const GrantQuery& query) {
 int revoke_grant(const std::string& config_path, const std::string& id, bool as_json) {
   const AdminAnswer answer = ask_server(config_path, "POST", "/grants/revoke", id_body(id));
   if (answer.exit_code != kOk) return answer.exit_code;
-  if (as_json) std::printf("%s\n", json::write_pretty(answer.value).c_str());
-  else std::printf("grant %s %s\n", id.c_str(), *answer.value.find("changed")->boolean() ? "ended, and everything below it" : "had ended before");
+  if (as_json)
+    std::printf("%s\n", json::write_pretty(answer.value).c_str());
+  else
+    std::printf(
+        "grant %s %s\n", id.c_str(),
+        *answer.value.find("changed")->boolean() ? "ended, and everything below it" : "had ended before");
   return kOk;
 }
 
-int set_status(const std::string& config_path, const std::string& kind, const std::string& verb, const std::string& id,
-               bool as_json) {
+int set_status(const std::string& config_path, const std::string& kind, const std::string& verb,
+               const std::string& id, bool as_json) {
   const AdminAnswer answer = ask_server(config_path, "POST", "/" + kind + "s/" + verb, id_body(id));
   if (answer.exit_code != kOk) return answer.exit_code;
   if (as_json) {
@@ -265,16 +299,23 @@ int set_status(const std::string& config_path, const std::string& kind, const st
     return kOk;
   }
   const bool changed = *answer.value.find("changed")->boolean();
-  std::printf("%s %s is %s%s\n", kind.c_str(), id.c_str(), text_of(answer.value, "status").c_str(), changed ? "" : ", as before");
-  if (verb == "suspend" && changed) std::printf("%lld grants ended; they stay ended when it is resumed\n", static_cast<long long>(answer.value.find_integer("grants_ended").value_or(0)));
+  std::printf("%s %s is %s%s\n", kind.c_str(), id.c_str(), text_of(answer.value, "status").c_str(),
+              changed ? "" : ", as before");
+  if (verb == "suspend" && changed)
+    std::printf("%lld grants ended; they stay ended when it is resumed\n",
+                static_cast<long long>(answer.value.find_integer("grants_ended").value_or(0)));
   return kOk;
 }
 
 int tail_audit(const AuditQuery& query) {
   const auto path_after = [&](int64_t after, bool newest, int limit) {
-    return "/audit?" + http::write_form({{"grant", query.grant}, {"user", query.user}, {"agent", query.agent},
-                                         {"client", query.client}, {"event", query.event},
-                                         {"after", std::to_string(after)}, {"newest", newest ? "1" : ""},
+    return "/audit?" + http::write_form({{"grant", query.grant},
+                                         {"user", query.user},
+                                         {"agent", query.agent},
+                                         {"client", query.client},
+                                         {"event", query.event},
+                                         {"after", std::to_string(after)},
+                                         {"newest", newest ? "1" : ""},
                                          {"limit", std::to_string(limit)}});
   };
   const auto print = [&](const json::Value& entry) {
@@ -286,15 +327,18 @@ int tail_audit(const AuditQuery& query) {
     const auto record = json::parse(record_text, {.bytes = 1024 * 1024, .depth = 32});
     if (!record) return;
     std::string chain;
-    for (const json::Value& hop : list_of(*record, "chain")) chain += (chain.empty() ? "" : " < ") + *hop.string();
+    for (const json::Value& hop : list_of(*record, "chain"))
+      chain += (chain.empty() ? "" : " < ") + *hop.string();
     if (chain.empty()) chain = text_of(*record, "agent");
-    std::printf("%6lld %s %-7s %-26s person=%s client=%s agent=%s%s%s\n",
-                static_cast<long long>(record->find_integer("seq").value_or(0)),
-                rfc3339({record->find_integer("time").value_or(0)}).c_str(), text_of(*record, "outcome").c_str(),
-                text_of(*record, "event").c_str(), printable(text_of(*record, "user")).c_str(),
-                printable(text_of(*record, "client")).c_str(), printable(chain).c_str(),
-                text_of(*record, "scope").empty() ? "" : (" scope=" + printable(text_of(*record, "scope"))).c_str(),
-                text_of(*record, "reason").empty() ? "" : (" reason=" + printable(text_of(*record, "reason"))).c_str());
+    std::printf(
+        "%6lld %s %-7s %-26s person=%s client=%s agent=%s%s%s\n",
+        static_cast<long long>(record->find_integer("seq").value_or(0)),
+        rfc3339({record->find_integer("time").value_or(0)}).c_str(), text_of(*record, "outcome").c_str(),
+        text_of(*record, "event").c_str(), printable(text_of(*record, "user")).c_str(),
+        printable(text_of(*record, "client")).c_str(), printable(chain).c_str(),
+        text_of(*record, "scope").empty() ? "" : (" scope=" + printable(text_of(*record, "scope"))).c_str(),
+        text_of(*record, "reason").empty() ? ""
+                                           : (" reason=" + printable(text_of(*record, "reason"))).c_str());
   };
   AdminAnswer answer = ask_server(query.config_path, "GET", path_after(0, true, query.lines));
   if (answer.exit_code != kOk) return answer.exit_code;

@@ -1,5 +1,5 @@
-// The subcommands of the one binary. Each returns the process's exit code: 0 done, 1 it did not hold or was refused,
-// 2 wrong use or configuration, 3 the server or the store cannot be reached.
+// The subcommands of the one binary. Each returns the process's exit code: 0 done, 1 it did not hold or was
+// refused, 2 wrong use or configuration, 3 the server or the store cannot be reached.
 #pragma once
 
 #include <string>
@@ -43,8 +43,8 @@ struct GrantQuery {
 int list_grants(const GrantQuery& query);
 int revoke_grant(const std::string& config_path, const std::string& id, bool as_json);
 // `kind` is "user", "agent" or "client"; `verb` is "suspend" or "resume".
-int set_status(const std::string& config_path, const std::string& kind, const std::string& verb, const std::string& id,
-               bool as_json);
+int set_status(const std::string& config_path, const std::string& kind, const std::string& verb,
+               const std::string& id, bool as_json);
 
 struct AuditQuery {
   std::string config_path;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <toml++/toml.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -11,8 +12,6 @@
 #include <stdexcept>
 #include <system_error>
 #include <thread>
-
-#include <toml++/toml.h>
 
 #include "base/uri.h"
 
@@ -26,7 +25,8 @@ class Table {
       : table_(table), path_(std::move(path)), complaint_(complaint) {}
   ~Table() {
     for (const auto& [key, node] : table_) {
-      if (!known_.contains(std::string(key.str()))) complain(&node, "unknown key \"" + std::string(key.str()) + "\"");
+      if (!known_.contains(std::string(key.str())))
+        complain(&node, "unknown key \"" + std::string(key.str()) + "\"");
     }
   }
   Table(const Table&) = delete;
@@ -44,7 +44,8 @@ class Table {
     if (node == nullptr) return fallback;
     const auto value = node->value_exact<int64_t>();
     if (value && *value >= least && *value <= most) return *value;
-    complain(node, std::string(key) + " must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    complain(node, std::string(key) + " must be a whole number from " + std::to_string(least) + " to " +
+                       std::to_string(most));
     return fallback;
   }
   bool flag(const char* key, bool fallback) {
@@ -76,8 +77,10 @@ class Table {
       return items;
     }
     for (const toml::node& item : *array) {
-      if (const auto value = item.value_exact<std::string>()) items.push_back(*value);
-      else complain(&item, std::string(key) + " must be a list of texts");
+      if (const auto value = item.value_exact<std::string>())
+        items.push_back(*value);
+      else
+        complain(&item, std::string(key) + " must be a list of texts");
     }
     return items;
   }
@@ -111,7 +114,9 @@ void check_issuer(Table& root, Config& config) {
   const auto parts = split_uri(issuer);
   const auto authority = parts && parts->authority ? split_authority(*parts->authority) : std::nullopt;
   if (!authority || parts->query || parts->fragment || issuer.ends_with('/')) {
-    root.complain(nullptr, "issuer must be a URL such as \"https://auth.example.com\", without query, fragment or trailing slash");
+    root.complain(nullptr,
+                  "issuer must be a URL such as \"https://auth.example.com\", without query, fragment or "
+                  "trailing slash");
     return;
   }
   const bool is_loopback = is_loopback_host(authority->host);
@@ -119,10 +124,6 @@ void check_issuer(Table& root, Config& config) {
     root.complain(nullptr, "issuer must be https (http only on 127.0.0.1, [::1] or localhost)");
   }
   config.settings.secure_cookies = parts->scheme == "https";
-}
-
-bool is_loopback_address(std::string_view address) {
-  return address.starts_with("127.") || address == "::1" || address == "localhost";
 }
 
 std::string beside(const std::string& config_path, const std::string& name) {
@@ -159,7 +160,8 @@ void write_private_file(const std::string& path, std::string_view text) {
   const int fault = errno;
   ::close(file);
   if (!is_synced) throw std::system_error(fault, std::generic_category(), temporary);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) throw std::system_error(errno, std::generic_category(), path);
+  if (::rename(temporary.c_str(), path.c_str()) != 0)
+    throw std::system_error(errno, std::generic_category(), path);
 }
 
 std::string check_private(const std::string& path) {
@@ -178,15 +180,18 @@ Result<Config, std::string> read_config(const std::string& path) {
   try {
     parsed = toml::parse(*text, path);
   } catch (const toml::parse_error& fault) {
-    return Refused<std::string>{path + ":" + std::to_string(fault.source().begin.line) + ": " + std::string(fault.description())};
+    return Refused<std::string>{path + ":" + std::to_string(fault.source().begin.line) + ": " +
+                                std::string(fault.description())};
   }
   std::string complaint;
   {
     Table root(parsed, path, complaint);
     oauth::Settings& settings = config.settings;
     settings.issuer = root.text("issuer", "");
-    if (settings.issuer.empty()) root.complain(nullptr, "issuer is required");
-    else check_issuer(root, config);
+    if (settings.issuer.empty())
+      root.complain(nullptr, "issuer is required");
+    else
+      check_issuer(root, config);
     {
       Table listen(root.table("listen"), path, complaint);
       config.listen.address = listen.text("address", "127.0.0.1");
@@ -195,10 +200,15 @@ Result<Config, std::string> read_config(const std::string& path) {
       config.listen.trusted_proxies = listen.list("trusted_proxies");
       const std::string certificate = listen.text("tls_certificate", "");
       const std::string private_key = listen.text("tls_private_key", "");
-      if (certificate.empty() != private_key.empty()) listen.complain(nullptr, "tls_certificate and tls_private_key go together");
-      if (!certificate.empty()) config.listen.tls = http::TlsFiles{beside(path, certificate), beside(path, private_key)};
-      if (!config.listen.tls && !is_loopback_address(config.listen.address) && config.listen.trusted_proxies.empty()) {
-        listen.complain(nullptr, "plain HTTP is for loopback addresses or behind trusted_proxies; give tls_certificate and tls_private_key");
+      if (certificate.empty() != private_key.empty())
+        listen.complain(nullptr, "tls_certificate and tls_private_key go together");
+      if (!certificate.empty())
+        config.listen.tls = http::TlsFiles{beside(path, certificate), beside(path, private_key)};
+      if (!config.listen.tls && !is_loopback_address(config.listen.address) &&
+          config.listen.trusted_proxies.empty()) {
+        listen.complain(nullptr,
+                        "plain HTTP is for loopback addresses or behind trusted_proxies; give "
+                        "tls_certificate and tls_private_key");
       }
     }
     {
@@ -209,7 +219,8 @@ Result<Config, std::string> read_config(const std::string& path) {
       Table store(root.table("store"), path, complaint);
       config.postgres = store.text("postgres", "");
       const std::string sqlite = store.text("sqlite", "");
-      if (!config.postgres.empty() && !sqlite.empty()) store.complain(nullptr, "either sqlite or postgres, not both");
+      if (!config.postgres.empty() && !sqlite.empty())
+        store.complain(nullptr, "either sqlite or postgres, not both");
       if (config.postgres.empty()) config.sqlite = beside(path, sqlite.empty() ? "behalf.db" : sqlite);
     }
     config.key_file = beside(path, root.text("keys", "behalf.keys"));
@@ -228,7 +239,8 @@ Result<Config, std::string> read_config(const std::string& path) {
     {
       Table delegation(root.table("delegation"), path, complaint);
       settings.max_chain_depth = static_cast<size_t>(delegation.integer("max_chain_depth", 4, 1, 10));
-      settings.require_pushed_authorization_requests = delegation.flag("require_pushed_authorization_requests", false);
+      settings.require_pushed_authorization_requests =
+          delegation.flag("require_pushed_authorization_requests", false);
     }
     {
       Table passwords(root.table("passwords"), path, complaint);
@@ -244,12 +256,16 @@ Result<Config, std::string> read_config(const std::string& path) {
 std::string sample_config(const std::string& issuer, uint16_t port) {
   return "# behalf: an OAuth 2.0 authorization server for agents that act for people.\n"
          "# Every key is described in docs/configuration.md; what is not written here has a safe default.\n"
-         "issuer = \"" + issuer + "\"\n"
+         "issuer = \"" +
+         issuer +
+         "\"\n"
          "keys = \"behalf.keys\"              # secret; made by `behalf init`\n"
          "\n"
          "[listen]\n"
          "address = \"127.0.0.1\"\n"
-         "port = " + std::to_string(port) + "\n"
+         "port = " +
+         std::to_string(port) +
+         "\n"
          "# tls_certificate = \"fullchain.pem\"\n"
          "# tls_private_key = \"privkey.pem\"\n"
          "\n"

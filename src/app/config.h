@@ -12,14 +12,14 @@
 namespace behalf::app {
 
 struct Config {
-  std::string path;               // of the file itself
+  std::string path;  // of the file itself
   oauth::Settings settings;
   http::Listen listen;
-  unsigned threads = 0;           // 0: one a core
+  unsigned threads = 0;  // 0: one a core
   unsigned password_threads = 1;
   http::Listen admin;
-  std::string sqlite;             // path; empty: PostgreSQL
-  std::string postgres;           // libpq address; empty: SQLite
+  std::string sqlite;    // path; empty: PostgreSQL
+  std::string postgres;  // libpq address; empty: SQLite
   std::string key_file;
 };
 

@@ -1,7 +1,9 @@
-// `behalf demo`: the whole story against a real server, then (unless --once) the stage stays up for a browser.
+// `behalf demo`: the whole story against a real server, then (unless --once) the stage stays up for a
+// browser.
 //
-// Three processes' worth of parties speak HTTP over loopback: the server is a child process of the same binary; the APIs and
-// the little client page are servers of this process; the agents, the app and the person are clients of this process.
+// Three processes' worth of parties speak HTTP over loopback: the server is a child process of the same
+// binary; the APIs and the little client page are servers of this process; the agents, the app and the person
+// are clients of this process.
 #include <signal.h>
 #include <unistd.h>
 
@@ -48,7 +50,8 @@ void invite(const World& world, Screen& screen) {
 }  // namespace
 
 int demo(const DemoOptions& options) {
-  // Blocked before any thread starts; asked for between steps and waited for at the end, so that nothing is left behind.
+  // Blocked before any thread starts; asked for between steps and waited for at the end, so that nothing is
+  // left behind.
   sigset_t stops;
   sigemptyset(&stops);
   sigaddset(&stops, SIGINT);
@@ -63,16 +66,19 @@ int demo(const DemoOptions& options) {
     DemoPage page(world, options.once ? 0 : kPagePort);
     world.page = page.url();
     screen.line(screen.strong("behalf: software that acts for people, and says so"));
-    screen.line("Everything below goes over HTTP to a real server with a store on disk, in " + world.folder());
+    screen.line("Everything below goes over HTTP to a real server with a store on disk, in " +
+                world.folder());
     world.start_server(options.once ? 0 : kServerPort);
     screen.line("server " + world.issuer() + ", APIs " + world.api + ", app " + world.page);
 
     Story story(world, api, screen);
     story.play(is_stop_pending);
     screen.line();
-    for (const std::string& failure : screen.failures()) screen.line(screen.bad("✘ did not hold, ") + failure);
+    for (const std::string& failure : screen.failures())
+      screen.line(screen.bad("✘ did not hold, ") + failure);
     if (screen.failures().empty()) {
-      screen.line(screen.good("✔ ") + "All " + std::to_string(screen.steps()) + " steps held: " + std::to_string(screen.checks()) + " checks.");
+      screen.line(screen.good("✔ ") + "All " + std::to_string(screen.steps()) +
+                  " steps held: " + std::to_string(screen.checks()) + " checks.");
     }
     const int outcome = screen.failures().empty() ? kOk : kRefused;
     if (options.once) return outcome;

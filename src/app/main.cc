@@ -1,8 +1,7 @@
 // The command line of the one binary.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
-
-#include <CLI/CLI.hpp>
 
 #include "app/commands.h"
 
@@ -11,11 +10,14 @@ using namespace behalf::app;
 int main(int argc, char** argv) {
   CLI::App program{
       "behalf: an OAuth 2.0 authorization server for agents that act for people.\n"
-      "A person consents to a named agent; every token says who acts for whom; revoking anything upstream stops everything downstream.",
+      "A person consents to a named agent; every token says who acts for whom; revoking anything upstream "
+      "stops everything downstream.",
       "behalf"};
   program.require_subcommand(1);
   program.set_version_flag("--version", std::string("behalf " BEHALF_VERSION));
-  program.footer("Exit codes: 0 done, 1 refused or did not hold, 2 wrong use or configuration, 3 server or store not reachable.");
+  program.footer(
+      "Exit codes: 0 done, 1 refused or did not hold, 2 wrong use or configuration, 3 server or store not "
+      "reachable.");
   int exit_code = kOk;
 
   std::string config = "behalf.toml";
@@ -23,14 +25,17 @@ int main(int argc, char** argv) {
     command->add_option("-c,--config", config, "configuration file")->capture_default_str();
   };
   bool as_json = false;
-  const auto add_json = [&](CLI::App* command) { command->add_flag("--json", as_json, "answer in JSON, for scripts"); };
+  const auto add_json = [&](CLI::App* command) {
+    command->add_flag("--json", as_json, "answer in JSON, for scripts");
+  };
 
   auto* serve_command = program.add_subcommand("serve", "run the server");
   add_config(serve_command);
   serve_command->callback([&] { exit_code = serve(config); });
 
   std::string state;
-  auto* check_command = program.add_subcommand("check", "check configuration, keys and (if given) a state file, without a server");
+  auto* check_command = program.add_subcommand(
+      "check", "check configuration, keys and (if given) a state file, without a server");
   add_config(check_command);
   add_json(check_command);
   check_command->add_option("state", state, "state file to check");
@@ -39,12 +44,16 @@ int main(int argc, char** argv) {
   InitOptions init_options;
   auto* init_command = program.add_subcommand("init", "make a configuration file and fresh keys");
   init_command->add_option("folder", init_options.folder, "where to put them")->capture_default_str();
-  init_command->add_option("--issuer", init_options.issuer, "the public address, such as https://auth.example.com");
-  init_command->add_option("--port", init_options.port, "port to listen on")->capture_default_str()->check(CLI::Range(0, 65535));
+  init_command->add_option("--issuer", init_options.issuer,
+                           "the public address, such as https://auth.example.com");
+  init_command->add_option("--port", init_options.port, "port to listen on")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 65535));
   init_command->callback([&] { exit_code = init(init_options); });
 
   ApplyOptions apply_options;
-  auto* apply_command = program.add_subcommand("apply", "make users, agents, clients and resources what a state file says");
+  auto* apply_command =
+      program.add_subcommand("apply", "make users, agents, clients and resources what a state file says");
   add_config(apply_command);
   add_json(apply_command);
   apply_command->add_option("state", apply_options.state_path, "state file (TOML)")->required();
@@ -60,9 +69,14 @@ int main(int argc, char** argv) {
   token->require_subcommand(1);
   std::string token_text;
   std::string inspect_config;
-  auto* inspect = token->add_subcommand("inspect", "decode an access token: person, client, and the chain of agents");
-  inspect->add_option("token", token_text, "the token, or - to read it from standard input (keeps it out of the process list)")->required();
-  inspect->add_option("-c,--config", inspect_config, "also check the signature, and ask the server whether it still stands");
+  auto* inspect =
+      token->add_subcommand("inspect", "decode an access token: person, client, and the chain of agents");
+  inspect
+      ->add_option("token", token_text,
+                   "the token, or - to read it from standard input (keeps it out of the process list)")
+      ->required();
+  inspect->add_option("-c,--config", inspect_config,
+                      "also check the signature, and ask the server whether it still stands");
   add_json(inspect);
   inspect->callback([&] { exit_code = inspect_token(token_text, inspect_config, as_json); });
 
@@ -93,8 +107,9 @@ int main(int argc, char** argv) {
     group->require_subcommand(1);
     for (const char* verb : {"suspend", "resume"}) {
       const bool is_stop = std::string(verb) == "suspend";
-      auto* command = group->add_subcommand(verb, is_stop ? "stop it at once; everything it is part of ends for good"
-                                                          : "let it start again; what ended stays ended");
+      auto* command =
+          group->add_subcommand(verb, is_stop ? "stop it at once; everything it is part of ends for good"
+                                              : "let it start again; what ended stays ended");
       add_config(command);
       add_json(command);
       command->add_option("id", id, std::string("id of the ") + kind)->required();
@@ -108,7 +123,9 @@ int main(int argc, char** argv) {
   auto* tail = audit->add_subcommand("tail", "show the newest records");
   add_config(tail);
   add_json(tail);
-  tail->add_option("-n,--lines", audit_query.lines, "how many")->capture_default_str()->check(CLI::Range(1, 10000));
+  tail->add_option("-n,--lines", audit_query.lines, "how many")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10000));
   tail->add_flag("-f,--follow", audit_query.follow, "keep showing new ones");
   tail->add_option("--grant", audit_query.grant, "only of this grant");
   tail->add_option("--user", audit_query.user, "only about this person");
@@ -122,9 +139,11 @@ int main(int argc, char** argv) {
   });
 
   DemoOptions demo_options;
-  auto* demo_command = program.add_subcommand("demo", "play the whole story against a real server, then keep it running");
+  auto* demo_command =
+      program.add_subcommand("demo", "play the whole story against a real server, then keep it running");
   demo_command->add_flag("--once", demo_options.once, "end after the story; non-zero if a step did not hold");
-  demo_command->add_option("--folder", demo_options.folder, "keep its files here (default: a temporary folder)");
+  demo_command->add_option("--folder", demo_options.folder,
+                           "keep its files here (default: a temporary folder)");
   demo_command->callback([&] { exit_code = demo(demo_options); });
 
   try {

@@ -41,7 +41,8 @@ Task<http::Response> ready(http::Response response) { co_return response; }
 Task<http::Response> readiness(oauth::Services& services) {
   bool is_ready = true;
   try {
-    co_await services.store.read([](store::ReadTransaction& transaction) { (void)transaction.last_epoch(""); });
+    co_await services.store.read(
+        [](store::ReadTransaction& transaction) { (void)transaction.last_epoch(""); });
   } catch (const std::exception&) {
     is_ready = false;
   }
@@ -57,20 +58,24 @@ using Table = std::map<std::string, std::vector<Route>, std::less<>>;
 }  // namespace
 
 Assets::Assets(const std::string& issuer) : base_path_(path_of_issuer(issuer)) {
-  version_ = base64url(crypto::sha256(std::string(embedded_file("style.css")) + std::string(embedded_file("icon.svg")))).substr(0, 12);
+  version_ = base64url(crypto::sha256(std::string(embedded_file("style.css")) +
+                                      std::string(embedded_file("icon.svg"))))
+                 .substr(0, 12);
 }
 console::Templates::Assets Assets::urls() const {
-  return {.style_url = base_path_ + "/assets/style.css?v=" + version_, .icon_url = base_path_ + "/assets/icon.svg?v=" + version_};
+  return {.style_url = base_path_ + "/assets/style.css?v=" + version_,
+          .icon_url = base_path_ + "/assets/icon.svg?v=" + version_};
 }
 http::Response Assets::style() const { return asset("style.css", "text/css; charset=utf-8"); }
 http::Response Assets::icon() const { return asset("icon.svg", "image/svg+xml"); }
 
-http::Handler make_public_handler(oauth::Services& services, console::FrontChannel& pages, const Assets& assets,
-                                  const http::Listen& listen) {
+http::Handler make_public_handler(oauth::Services& services, console::FrontChannel& pages,
+                                  const Assets& assets, const http::Listen& listen) {
   using http::Request;
   const std::string base = path_of_issuer(services.settings.issuer);
   Table table;
-  const auto add = [&](std::string_view method, const std::string& path, std::function<Task<http::Response>(Request&)> handle) {
+  const auto add = [&](std::string_view method, const std::string& path,
+                       std::function<Task<http::Response>(Request&)> handle) {
     table[path].push_back({method, std::move(handle)});
   };
   const auto metadata = [&services](Request&) { return ready(oauth::server_metadata(services)); };
@@ -78,9 +83,11 @@ http::Handler make_public_handler(oauth::Services& services, console::FrontChann
   add("GET", base + "/", [&pages](Request&) { return ready(pages.home()); });
   add("GET", base + "/authorize", [&pages](Request& r) { return pages.authorize(r); });
   add("POST", base + "/authorize", [&pages](Request& r) { return pages.authorize(r); });
-  add("POST", base + "/par", [&services](Request& r) { return oauth::pushed_authorization_endpoint(services, r); });
+  add("POST", base + "/par",
+      [&services](Request& r) { return oauth::pushed_authorization_endpoint(services, r); });
   add("POST", base + "/token", [&services](Request& r) { return oauth::token_endpoint(services, r); });
-  add("POST", base + "/introspect", [&services](Request& r) { return oauth::introspection_endpoint(services, r); });
+  add("POST", base + "/introspect",
+      [&services](Request& r) { return oauth::introspection_endpoint(services, r); });
   add("POST", base + "/revoke", [&services](Request& r) { return oauth::revocation_endpoint(services, r); });
   add("GET", base + "/jwks", [&services](Request&) { return ready(oauth::key_set(services)); });
   add("GET", "/.well-known/oauth-authorization-server" + base, metadata);
@@ -104,9 +111,10 @@ http::Handler make_public_handler(oauth::Services& services, console::FrontChann
   add("GET", "/readyz", [&services](Request&) { return readiness(services); });
 
   // Plain HTTP from afar counts only through a trusted proxy that says the person came by TLS.
-  const bool needs_secure = !listen.tls && !listen.address.starts_with("127.") && listen.address != "::1" && listen.address != "localhost";
+  const bool needs_secure = !listen.tls && !is_loopback_address(listen.address);
 
-  return [table = std::move(table), &services, &pages, needs_secure](Request& request) -> Task<http::Response> {
+  return [table = std::move(table), &services, &pages,
+          needs_secure](Request& request) -> Task<http::Response> {
     if (needs_secure && !request.secure && request.path != "/livez" && request.path != "/readyz") {
       return ready(oauth::plain_error(400, "invalid_request", "this server is reached by https only"));
     }
@@ -114,11 +122,14 @@ http::Handler make_public_handler(oauth::Services& services, console::FrontChann
     if (routes == table.end()) {
       constexpr std::string_view kResource = "/.well-known/oauth-protected-resource";
       if (request.method == "GET" && request.path.starts_with(kResource)) {
-        if (auto found = oauth::resource_metadata(services, std::string_view(request.path).substr(kResource.size()))) return ready(std::move(*found));
+        if (auto found =
+                oauth::resource_metadata(services, std::string_view(request.path).substr(kResource.size())))
+          return ready(std::move(*found));
       }
       return ready(pages.not_found());
     }
-    const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
+    const std::string_view method =
+        request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
     std::string allowed;
     for (const Route& route : routes->second) {
       if (route.method == method) return route.handle(request);

@@ -23,7 +23,7 @@ class Assets {
   std::string version_;
 };
 
-http::Handler make_public_handler(oauth::Services& services, console::FrontChannel& front_channel, const Assets& assets,
-                                  const http::Listen& listen);
+http::Handler make_public_handler(oauth::Services& services, console::FrontChannel& front_channel,
+                                  const Assets& assets, const http::Listen& listen);
 
 }  // namespace behalf::app

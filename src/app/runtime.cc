@@ -15,14 +15,16 @@ constexpr Seconds kKeepExpired{86400};
 constexpr size_t kPurgeRows = 1000;
 
 Secret read_keys(const std::string& path) {
-  if (const std::string complaint = check_private(path); !complaint.empty()) throw std::runtime_error(complaint);
+  if (const std::string complaint = check_private(path); !complaint.empty())
+    throw std::runtime_error(complaint);
   auto text = read_file(path);
   if (!text) throw std::runtime_error(path + " cannot be read; `behalf init` makes one");
   return Secret(std::move(*text));
 }
 
 std::unique_ptr<store::Connector> connector_for(const Config& config) {
-  return config.postgres.empty() ? store::sqlite_connector(config.sqlite) : store::postgres_connector(config.postgres);
+  return config.postgres.empty() ? store::sqlite_connector(config.sqlite)
+                                 : store::postgres_connector(config.postgres);
 }
 
 }  // namespace
@@ -31,7 +33,8 @@ struct Runtime::Parts {
   Parts(const Config& from, Clock& clock, Random& random)
       : config(from),
         keys(read_keys(from.key_file)),
-        store(connector_for(from), [](std::string_view bytes) { return std::string(as_text(crypto::sha256(bytes))); }),
+        store(connector_for(from),
+              [](std::string_view bytes) { return std::string(as_text(crypto::sha256(bytes))); }),
         passwords(from.password_threads),
         services{config.settings, clock, random, store, keys, token_cache, verifying_keys, passwords},
         assets(config.settings.issuer),

@@ -1,11 +1,11 @@
 // `behalf serve`: the server, until it is told to stop.
-#include <csignal>
-#include <cstdio>
-#include <thread>
-
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+
+#include <csignal>
+#include <cstdio>
+#include <thread>
 
 #include "app/commands.h"
 #include "app/config.h"
@@ -51,8 +51,9 @@ int serve(const std::string& config_path) {
     admin_limits.body_bytes = 16 * 1024 * 1024;
     http::Server admin(config->admin, admin_limits, 1, runtime.admin_handler());
     http::Server server(config->listen, {}, config->threads, runtime.public_handler());
-    std::fprintf(stderr, "behalf serves %s on %s port %u, administration on %s\n", config->settings.issuer.c_str(),
-                 config->listen.address.c_str(), static_cast<unsigned>(server.port()), config->admin.unix_path.c_str());
+    std::fprintf(stderr, "behalf serves %s on %s port %u, administration on %s\n",
+                 config->settings.issuer.c_str(), config->listen.address.c_str(),
+                 static_cast<unsigned>(server.port()), config->admin.unix_path.c_str());
     for (;;) {
       const timespec wait{kPurgeSeconds, 0};
       if (sigtimedwait(&signals, nullptr, &wait) > 0) break;

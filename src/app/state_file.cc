@@ -1,8 +1,8 @@
 #include "app/state_file.h"
 
-#include <filesystem>
-
 #include <toml++/toml.h>
+
+#include <filesystem>
 
 #include "app/config.h"
 
@@ -56,7 +56,9 @@ std::string trimmed(std::string text) {
 void follow_files(const Converter& converter, const toml::node& node, json::Value& item, StateFile& result) {
   const auto path_of = [&](std::string_view name) -> std::string {
     const std::string* path = item.find_string(name);
-    return path == nullptr ? std::string{} : converter.beside(*path);
+    if (path == nullptr) return {};
+    if (path->empty()) throw converter.complain(node, std::string(name) + " must name a file");
+    return converter.beside(*path);
   };
   if (const std::string path = path_of("password_file"); !path.empty()) {
     const auto text = read_file(path);
@@ -96,7 +98,9 @@ Result<StateFile, std::string> read_state_file(const std::string& path) {
       for (const auto& [one, many] : kKinds) {
         if (key.str() == one) plural = many;
       }
-      if (plural.empty()) throw converter.complain(node, "unknown key \"" + std::string(key.str()) + "\" (known are user, agent, client and resource)");
+      if (plural.empty())
+        throw converter.complain(node, "unknown key \"" + std::string(key.str()) +
+                                           "\" (known are user, agent, client and resource)");
       const toml::array* list = node.as_array();
       if (list == nullptr) throw converter.complain(node, "write [[" + std::string(key.str()) + "]]");
       json::Value::Array items;
@@ -110,7 +114,8 @@ Result<StateFile, std::string> read_state_file(const std::string& path) {
     if (result.state.is_null()) result.state = json::Value(json::Value::Object{});
     return result;
   } catch (const toml::parse_error& fault) {
-    return Refused<std::string>{path + ":" + std::to_string(fault.source().begin.line) + ": " + std::string(fault.description())};
+    return Refused<std::string>{path + ":" + std::to_string(fault.source().begin.line) + ": " +
+                                std::string(fault.description())};
   } catch (const Complaint& complaint) {
     return Refused{complaint.text};
   }

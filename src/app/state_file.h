@@ -19,8 +19,8 @@ struct StateFile {
   std::vector<SecretFile> secret_files;
 };
 
-// Reads the file and whatever it refers to (password_file, jwks_file, secret_file; relative to it). The reason is one line
-// that names file and line.
+// Reads the file and whatever it refers to (password_file, jwks_file, secret_file; relative to it). The
+// reason is one line that names file and line.
 Result<StateFile, std::string> read_state_file(const std::string& path);
 
 }  // namespace behalf::app

@@ -5,8 +5,7 @@
 namespace behalf {
 namespace {
 
-constexpr std::string_view kUrlAlphabet =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr std::string_view kUrlAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 constexpr std::string_view kStandardAlphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -116,10 +115,20 @@ bool is_utf8(std::string_view bytes) {
     int following = 0;
     uint32_t point = 0;
     uint32_t least = 0;
-    if ((lead & 0xE0) == 0xC0) { following = 1; point = lead & 0x1F; least = 0x80; }
-    else if ((lead & 0xF0) == 0xE0) { following = 2; point = lead & 0x0F; least = 0x800; }
-    else if ((lead & 0xF8) == 0xF0) { following = 3; point = lead & 0x07; least = 0x10000; }
-    else return false;
+    if ((lead & 0xE0) == 0xC0) {
+      following = 1;
+      point = lead & 0x1F;
+      least = 0x80;
+    } else if ((lead & 0xF0) == 0xE0) {
+      following = 2;
+      point = lead & 0x0F;
+      least = 0x800;
+    } else if ((lead & 0xF8) == 0xF0) {
+      following = 3;
+      point = lead & 0x07;
+      least = 0x10000;
+    } else
+      return false;
     for (; following > 0; --following) {
       if (i == bytes.size()) return false;
       const auto next = static_cast<unsigned char>(bytes[i++]);

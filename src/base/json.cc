@@ -1,11 +1,10 @@
 #include "base/json.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
-
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/src.hpp>
+#include <cmath>
+#include <cstdio>
 
 namespace behalf::json {
 namespace {
@@ -92,9 +91,7 @@ struct Builder {
   }
   bool on_number_part(string_view, error_code&) { return true; }
   bool on_int64(int64_t value, string_view, error_code&) { return put(Value(value)); }
-  bool on_uint64(uint64_t value, string_view, error_code&) {
-    return put(Value(static_cast<double>(value)));
-  }
+  bool on_uint64(uint64_t value, string_view, error_code&) { return put(Value(static_cast<double>(value))); }
   bool on_double(double value, string_view, error_code& fault) {
     return std::isfinite(value) ? put(Value(value)) : refuse(fault);
   }
@@ -219,11 +216,21 @@ void append_string(std::string& out, std::string_view text) {
     out.append(text, plain_from, i - plain_from);
     plain_from = i + 1;
     switch (byte) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         out += "\\u00";
         out.push_back(kDigits[byte >> 4]);

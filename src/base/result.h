@@ -44,9 +44,9 @@ struct Fine {};
 
 // Passes on a refusal of the same reason type; otherwise yields the value. Plain functions only: GCC 12
 // miscompiles statement expressions inside coroutines.
-#define TRY(expression)                                             \
-  __extension__({                                                   \
-    auto try_result_ = (expression);                                \
-    if (!try_result_) return std::move(try_result_).refused();      \
-    std::move(try_result_).value();                                 \
+#define TRY(expression)                                        \
+  __extension__({                                              \
+    auto try_result_ = (expression);                           \
+    if (!try_result_) return std::move(try_result_).refused(); \
+    std::move(try_result_).value();                            \
   })

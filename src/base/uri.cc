@@ -69,13 +69,31 @@ std::optional<Authority> split_authority(std::string_view authority) {
   if (after.empty()) return result;
   unsigned port = 0;
   const auto [end, fault] = std::from_chars(after.data() + 1, after.data() + after.size(), port);
-  if (after[0] != ':' || fault != std::errc{} || end != after.data() + after.size() || port > 65535) return std::nullopt;
+  if (after[0] != ':' || fault != std::errc{} || end != after.data() + after.size() || port > 65535)
+    return std::nullopt;
   result.port = after.substr(1);
   return result;
 }
 
 bool is_loopback_host(std::string_view host) {
   return host == "127.0.0.1" || host == "[::1]" || host == "localhost";
+}
+
+bool is_loopback_address(std::string_view address) {
+  if (address == "::1" || address == "localhost") return true;
+  if (!address.starts_with("127.")) return false;
+  int parts = 0;
+  const char* at = address.data();
+  const char* const end = at + address.size();
+  for (; parts < 4; ++parts) {
+    unsigned value = 0;
+    const auto [next, fault] = std::from_chars(at, end, value);
+    if (fault != std::errc{} || value > 255) return false;
+    at = next;
+    if (at == end) return parts == 3;
+    if (*at++ != '.') return false;
+  }
+  return false;
 }
 
 bool is_registrable_redirect(std::string_view uri) {
@@ -87,7 +105,8 @@ bool is_registrable_redirect(std::string_view uri) {
     if (!authority) return false;
     return parts->scheme == "https" || is_loopback_host(authority->host);
   }
-  // Private-use schemes are reversed domain names, so they have a dot; that also keeps javascript:, data: and file: out.
+  // Private-use schemes are reversed domain names, so they have a dot; that also keeps javascript:, data: and
+  // file: out.
   const std::string scheme = lowered(parts->scheme);
   return scheme == parts->scheme && scheme.find('.') != std::string::npos && !parts->path.empty();
 }
@@ -101,7 +120,8 @@ bool redirect_matches(std::string_view registered, std::string_view presented) {
   const auto our_authority = split_authority(*ours->authority);
   const auto their_authority = split_authority(*theirs->authority);
   return our_authority && their_authority && is_loopback_host(our_authority->host) &&
-         our_authority->host == their_authority->host && ours->path == theirs->path && ours->query == theirs->query;
+         our_authority->host == their_authority->host && ours->path == theirs->path &&
+         ours->query == theirs->query;
 }
 
 std::optional<std::string> canonical_resource(std::string_view uri) {
@@ -112,8 +132,8 @@ std::optional<std::string> canonical_resource(std::string_view uri) {
   const auto authority = split_authority(*parts->authority);
   if (!authority) return std::nullopt;
   std::string text = scheme + "://" + lowered(authority->host);
-  const bool default_port = (scheme == "https" && authority->port == "443") ||
-                            (scheme == "http" && authority->port == "80");
+  const bool default_port =
+      (scheme == "https" && authority->port == "443") || (scheme == "http" && authority->port == "80");
   if (!authority->port.empty() && !default_port) {
     text.push_back(':');
     text += authority->port;
@@ -129,7 +149,8 @@ std::optional<std::string> canonical_resource(std::string_view uri) {
 std::string display_host(std::string_view uri) {
   const auto parts = split_uri(uri);
   if (!parts) return {};
-  if (!parts->authority || (parts->scheme != "http" && parts->scheme != "https")) return std::string(parts->scheme) + ":";
+  if (!parts->authority || (parts->scheme != "http" && parts->scheme != "https"))
+    return std::string(parts->scheme) + ":";
   const auto authority = split_authority(*parts->authority);
   return authority ? std::string(authority->host) : std::string{};
 }

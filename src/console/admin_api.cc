@@ -87,7 +87,10 @@ class Applying {
  public:
   Applying(Call& call, store::Transaction& transaction, const DesiredState& state,
            const std::vector<std::string>& password_hashes, const std::vector<std::string>& made_secrets)
-      : call_(call), transaction_(transaction), state_(state), password_hashes_(password_hashes),
+      : call_(call),
+        transaction_(transaction),
+        state_(state),
+        password_hashes_(password_hashes),
         made_secrets_(made_secrets) {}
 
   std::string run() {
@@ -220,7 +223,8 @@ class Applying {
     if (!state_.dry_run && !transaction_.put_user(next)) return refuse(next.id.text());
     if (current != nullptr && new_password && !state_.dry_run) {
       transaction_.end_user_sessions(next.id, call_.now);
-      oauth::end_grants(call_, transaction_, {.user = next.id.text(), .client = {}, .agent = {}}, "password_changed");
+      oauth::end_grants(call_, transaction_, {.user = next.id.text(), .client = {}, .agent = {}},
+                        "password_changed");
     }
     if (current == nullptr) members.clear();
     note(current == nullptr ? "create" : "update", "user", next.id.text(), std::move(members));
@@ -229,9 +233,12 @@ class Applying {
   template <class T>
   bool is_named(const std::vector<T>& list, const std::string& id) {
     return std::any_of(list.begin(), list.end(), [&](const T& item) {
-      if constexpr (requires { item.id; }) return item.id.text() == id;
-      else if constexpr (requires { item.user; }) return item.user.id.text() == id;
-      else return item.client.id.text() == id;
+      if constexpr (requires { item.id; })
+        return item.id.text() == id;
+      else if constexpr (requires { item.user; })
+        return item.user.id.text() == id;
+      else
+        return item.client.id.text() == id;
     });
   }
   template <class T>
@@ -249,7 +256,8 @@ class Applying {
       if (!state_.dry_run) {
         if (!transaction_.put_user(deleted(*user))) return refuse(user->id.text());
         transaction_.end_user_sessions(user->id, call_.now);
-        oauth::end_grants(call_, transaction_, {.user = user->id.text(), .client = {}, .agent = {}}, "user_deleted");
+        oauth::end_grants(call_, transaction_, {.user = user->id.text(), .client = {}, .agent = {}},
+                          "user_deleted");
       }
       note("delete", "user", user->id.text());
     }
@@ -257,7 +265,8 @@ class Applying {
       if (is_named(state_.clients, client->id.text())) continue;
       if (!state_.dry_run) {
         if (!transaction_.put_client(deleted(*client))) return refuse(client->id.text());
-        oauth::end_grants(call_, transaction_, {.user = {}, .client = client->id.text(), .agent = {}}, "client_deleted");
+        oauth::end_grants(call_, transaction_, {.user = {}, .client = client->id.text(), .agent = {}},
+                          "client_deleted");
       }
       note("delete", "client", client->id.text());
     }
@@ -265,7 +274,8 @@ class Applying {
       if (is_named(state_.agents, agent->id.text())) continue;
       if (!state_.dry_run) {
         if (!transaction_.put_agent(deleted(*agent))) return refuse(agent->id.text());
-        oauth::end_grants(call_, transaction_, {.user = {}, .client = {}, .agent = agent->id.text()}, "agent_deleted");
+        oauth::end_grants(call_, transaction_, {.user = {}, .client = {}, .agent = agent->id.text()},
+                          "agent_deleted");
       }
       note("delete", "agent", agent->id.text());
     }
@@ -333,14 +343,18 @@ Task<http::Response> AdminApi::handle(http::Request& request) {
     if (request.path == "/audit") return list_audit(std::move(*query));
     if (request.path == "/state") return export_state();
   }
-  const auto nothing = []() -> Task<http::Response> { co_return admin_error(404, "there is nothing at this address"); };
+  const auto nothing = []() -> Task<http::Response> {
+    co_return admin_error(404, "there is nothing at this address");
+  };
   return nothing();
 }
 
 Task<http::Response> AdminApi::apply(http::Request& http_request) {
   return oauth::answer(services_, http_request, "registry.apply", [this](Call& call) -> Task<http::Response> {
     const auto value = json::parse(call.request.body, kStateLimits);
-    auto state = value ? parse_state(*value) : Result<DesiredState, std::string>(Refused<std::string>{"the state is not well-formed JSON"});
+    auto state =
+        value ? parse_state(*value)
+              : Result<DesiredState, std::string>(Refused<std::string>{"the state is not well-formed JSON"});
     if (!state) {
       co_await record_refusal(call, "state_malformed");
       co_return admin_error(value ? 422 : 400, state.reason());
@@ -375,7 +389,8 @@ Task<http::Response> AdminApi::apply(http::Request& http_request) {
       password_hashes[i] = hashed.phc;
     }
     std::vector<std::string> made_secrets;
-    for (size_t i = 0; i < state->clients.size(); ++i) made_secrets.push_back("cs_" + make_secret_text(services_.random));
+    for (size_t i = 0; i < state->clients.size(); ++i)
+      made_secrets.push_back("cs_" + make_secret_text(services_.random));
 
     json::Value out;
     std::string complaint;
@@ -453,7 +468,8 @@ Task<http::Response> AdminApi::set_status(http::Request& http_request, std::stri
           if (changed) stored = transaction.put_client(next);
         }
       }
-      if (!found || !stored) return call.deny({oauth::ErrorCode::kInvalidRequest, "", "unknown_" + std::string(kind), {}});
+      if (!found || !stored)
+        return call.deny({oauth::ErrorCode::kInvalidRequest, "", "unknown_" + std::string(kind), {}});
       if (changed && status == Status::kSuspended) {
         ended = oauth::end_grants(call, transaction, filter, std::string(kind) + "_suspended");
       }
@@ -482,7 +498,7 @@ Task<http::Response> AdminApi::revoke_grant(http::Request& http_request) {
     bool ended = false;
     auto pending = call.commit([&](store::Transaction& transaction) {
       const auto grant = transaction.find_grant(grant_id);
-      found = grant.has_value();
+      found = grant != nullptr;
       if (!found) return call.deny({oauth::ErrorCode::kInvalidRequest, "", "unknown_grant", {}});
       call.audit.grant = grant->id.text();
       call.audit.user = grant->user.text();
@@ -510,7 +526,8 @@ Task<http::Response> AdminApi::list_grants(http::Form query) {
   json::Value::Array list;
   const UnixTime now = services_.clock.now();
   co_await services_.store.read([&](store::ReadTransaction& transaction) {
-    for (const Grant& grant : transaction.list_grants(filter)) list.push_back(describe_grant(transaction, grant, now));
+    for (const Grant& grant : transaction.list_grants(filter))
+      list.push_back(describe_grant(transaction, grant, now));
   });
   json::Value out;
   out.set("grants", std::move(list));
@@ -526,7 +543,7 @@ Task<http::Response> AdminApi::show_lineage(http::Form query) {
   bool found = false;
   co_await services_.store.read([&](store::ReadTransaction& transaction) {
     std::vector<Node> nodes;
-    std::optional<Grant> grant;
+    std::shared_ptr<const Grant> grant;
     if (!node_id.empty()) {
       if (const auto node = transaction.find_node(NodeId(node_id))) {
         nodes = transaction.list_lineage(node->root, limit);
@@ -536,7 +553,7 @@ Task<http::Response> AdminApi::show_lineage(http::Form query) {
     } else {
       grant = transaction.find_grant(GrantId(grant_id));
       if (grant) nodes = transaction.list_grant_nodes(grant->id, limit);
-      found = grant.has_value();
+      found = grant != nullptr;
     }
     if (grant) out.set("grant", describe_grant(transaction, *grant, now));
     json::Value::Array list;
@@ -585,10 +602,14 @@ Task<http::Response> AdminApi::export_state() {
       item.set("status", name_of(principal.status));
       return item;
     };
-    for (const auto& user : transaction.list_users()) users.push_back(with_status(to_json(*user, Detail::kState), *user));
-    for (const auto& agent : services_.store.registry().agents()) agents.push_back(with_status(to_json(*agent, Detail::kState), *agent));
-    for (const auto& client : services_.store.registry().clients()) clients.push_back(with_status(to_json(*client, Detail::kState), *client));
-    for (const auto& resource : services_.store.registry().resources()) resources.push_back(to_json(*resource, Detail::kState));
+    for (const auto& user : transaction.list_users())
+      users.push_back(with_status(to_json(*user, Detail::kState), *user));
+    for (const auto& agent : services_.store.registry().agents())
+      agents.push_back(with_status(to_json(*agent, Detail::kState), *agent));
+    for (const auto& client : services_.store.registry().clients())
+      clients.push_back(with_status(to_json(*client, Detail::kState), *client));
+    for (const auto& resource : services_.store.registry().resources())
+      resources.push_back(to_json(*resource, Detail::kState));
     out.set("users", std::move(users));
     out.set("agents", std::move(agents));
     out.set("clients", std::move(clients));

@@ -1,5 +1,6 @@
-// The administration API: JSON over its own listener, a Unix socket that only its owner can open. The command line is its
-// client. Every change is a decision of the operator and leaves its audit record in the same transaction.
+// The administration API: JSON over its own listener, a Unix socket that only its owner can open. The command
+// line is its client. Every change is a decision of the operator and leaves its audit record in the same
+// transaction.
 #pragma once
 
 #include "base/task.h"

@@ -18,7 +18,7 @@ using oauth::OAuthError;
 
 // Who is at the browser, as far as the cookies say.
 struct FrontChannel::Visitor {
-  std::string browser;       // the value of the binding cookie, new or old
+  std::string browser;  // the value of the binding cookie, new or old
   bool is_new_browser = false;
   std::string browser_hash;
   std::optional<Session> session;
@@ -26,8 +26,8 @@ struct FrontChannel::Visitor {
 
 namespace {
 
-// Must the person sign in (again) before this request may go on? Judged by the moment the request was made, so that the
-// sign-in which satisfied it does not grow stale while the page is read.
+// Must the person sign in (again) before this request may go on? Judged by the moment the request was made,
+// so that the sign-in which satisfied it does not grow stale while the page is read.
 bool needs_sign_in(const AuthorizationRequest& request, const std::optional<Session>& session) {
   if (!session) return true;
   const UnixTime signed_in = session->sign_in.auth_time;
@@ -69,7 +69,9 @@ http::Response FrontChannel::page(int status, std::string html, std::string_view
   response.headers.set("X-Content-Type-Options", "nosniff");
   response.headers.set("X-Frame-Options", "DENY");
   response.headers.set("Cross-Origin-Opener-Policy", "same-origin");
-  std::string policy = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+  std::string policy =
+      "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; "
+      "form-action 'self'";
   if (!form_target.empty()) policy += " " + std::string(form_target);
   response.headers.set("Content-Security-Policy", policy);
   if (services_.settings.secure_cookies) {
@@ -78,9 +80,13 @@ http::Response FrontChannel::page(int status, std::string html, std::string_view
   return response;
 }
 
-http::Response FrontChannel::respond(const oauth::ReturnAddress& to, const oauth::ResponseParameters& parameters) const {
+http::Response FrontChannel::respond(const oauth::ReturnAddress& to,
+                                     const oauth::ResponseParameters& parameters) const {
   if (to.response_mode == ResponseMode::kFormPost) {
-    FormPostPage form{.action = to.redirect_uri, .client_name = {}, .host = display_host(to.redirect_uri), .fields = parameters};
+    FormPostPage form{.action = to.redirect_uri,
+                      .client_name = {},
+                      .host = display_host(to.redirect_uri),
+                      .fields = parameters};
     const auto parts = split_uri(to.redirect_uri);
     const std::string origin = std::string(parts->scheme) + "://" + std::string(*parts->authority);
     return page(200, templates_.render(form), origin);
@@ -94,13 +100,15 @@ http::Response FrontChannel::respond(const oauth::ReturnAddress& to, const oauth
 Task<http::Response> FrontChannel::refuse_with_page(Call& call, OAuthError refusal, int status) {
   call.deny(refusal);
   co_await oauth::record(call);
-  co_return page(status, templates_.render(ErrorPage{.title = "This request cannot go on",
-                                                     .message = refusal.description,
-                                                     .hint = "Nothing was allowed. Go back to the app you came from and start again.",
-                                                     .reference = call.audit.request_id}));
+  co_return page(status, templates_.render(ErrorPage{
+                             .title = "This request cannot go on",
+                             .message = refusal.description,
+                             .hint = "Nothing was allowed. Go back to the app you came from and start again.",
+                             .reference = call.audit.request_id}));
 }
 
-Task<http::Response> FrontChannel::refuse_to_client(Call& call, const oauth::ReturnAddress& to, OAuthError refusal) {
+Task<http::Response> FrontChannel::refuse_to_client(Call& call, const oauth::ReturnAddress& to,
+                                                    OAuthError refusal) {
   call.deny(refusal);
   co_await oauth::record(call);
   co_return respond(to, oauth::error_parameters(services_.settings, to, refusal));
@@ -135,14 +143,17 @@ Task<http::Response> FrontChannel::authorize(http::Request& http_request) {
       // What is sent twice is for the reader below to judge: only there it is known where an answer may go.
       if (!body) {
         form = http::Form::parse(call.request.body);
-        if (!form || body.reason().reason != "repeated_parameter") co_return co_await refuse_with_page(call, body.reason());
+        if (!form || body.reason().reason != "repeated_parameter")
+          co_return co_await refuse_with_page(call, body.reason());
       } else {
         form = std::move(*body);
       }
     } else {
       form = http::Form::parse(call.request.query);
     }
-    if (!form) co_return co_await refuse_with_page(call, error(ErrorCode::kInvalidRequest, "the request is not well-formed", "malformed_query"));
+    if (!form)
+      co_return co_await refuse_with_page(
+          call, error(ErrorCode::kInvalidRequest, "the request is not well-formed", "malformed_query"));
     Visitor visitor = co_await who(call);
     if (form->has("request_uri")) co_return co_await open_pushed(call, *form, visitor);
 
@@ -165,7 +176,9 @@ Task<http::Response> FrontChannel::open_pushed(Call& call, const http::Form& for
   const std::string_view uri = form.get("request_uri");
   for (const std::string_view name : {"client_id", "request_uri"}) {
     if (form.all(name).size() > 1) {
-      co_return co_await refuse_with_page(call, error(ErrorCode::kInvalidRequest, "a parameter is sent more than once", "repeated_parameter"));
+      co_return co_await refuse_with_page(
+          call,
+          error(ErrorCode::kInvalidRequest, "a parameter is sent more than once", "repeated_parameter"));
     }
   }
   if (is_registry_id(form.get("client_id"))) call.audit.client = form.get("client_id");
@@ -173,8 +186,9 @@ Task<http::Response> FrontChannel::open_pushed(Call& call, const http::Form& for
   if (!handle) {
     // A request_uri elsewhere is never fetched (RFC 9101 §10.4).
     const bool is_ours = uri.starts_with(oauth::kRequestUriPrefix);
-    co_return co_await refuse_with_page(call, error(is_ours ? ErrorCode::kInvalidRequestUri : ErrorCode::kRequestUriNotSupported,
-                                                    "this link is not one of ours", "request_uri_foreign"));
+    co_return co_await refuse_with_page(
+        call, error(is_ours ? ErrorCode::kInvalidRequestUri : ErrorCode::kRequestUriNotSupported,
+                    "this link is not one of ours", "request_uri_foreign"));
   }
   std::optional<AuthorizationRequest> request;
   std::string_view reason;
@@ -209,17 +223,21 @@ Task<http::Response> FrontChannel::open_pushed(Call& call, const http::Form& for
   });
   co_await pending.durable();
   if (!reason.empty()) {
-    co_return page(400, templates_.render(ErrorPage{.title = "This link no longer works",
-                                                    .message = "It was used already, has expired, or belongs to another app or browser.",
-                                                    .hint = "Nothing was allowed. Go back to the app you came from and start again.",
-                                                    .reference = call.audit.request_id}));
+    co_return page(400,
+                   templates_.render(ErrorPage{
+                       .title = "This link no longer works",
+                       .message = "It was used already, has expired, or belongs to another app or browser.",
+                       .hint = "Nothing was allowed. Go back to the app you came from and start again.",
+                       .reference = call.audit.request_id}));
   }
   Call next(services_, call.request, "authorize");
   co_return co_await advance(next, *request, visitor);
 }
 
-// The one dispatcher: looks at the stored request and the person, and says what comes next. Every step returns here.
-Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationRequest& request, const Visitor& visitor) {
+// The one dispatcher: looks at the stored request and the person, and says what comes next. Every step
+// returns here.
+Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationRequest& request,
+                                           const Visitor& visitor) {
   const oauth::ReturnAddress to = oauth::return_address(request);
   call.audit.client = request.client.text();
   call.audit.agent = request.agent.text();
@@ -235,7 +253,8 @@ Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationReques
   std::optional<oauth::Offer> offer;
   if (!must_sign_in) {
     co_await services_.store.read([&](store::ReadTransaction& transaction) {
-      auto made = oauth::make_offer(transaction, services_.settings, request, visitor.session->user, call.now);
+      auto made =
+          oauth::make_offer(transaction, services_.settings, request, visitor.session->user, call.now);
       if (!made) {
         refusal = made.reason();
         return;
@@ -274,8 +293,8 @@ Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationReques
 }
 
 // D-18: an earlier decision covers this exactly; looked up again inside the transaction that makes the code.
-Task<http::Response> FrontChannel::answer_with_code(Call& call, const oauth::Offer& offer, const Session& session,
-                                                    const Grant& covering) {
+Task<http::Response> FrontChannel::answer_with_code(Call& call, const oauth::Offer& offer,
+                                                    const Session& session, const Grant& covering) {
   const oauth::Handle code{NodeId(call.new_id()), make_secret_text(services_.random)};
   std::optional<OAuthError> refusal;
   call.audit.event = "authorize.stored_consent";
@@ -284,7 +303,8 @@ Task<http::Response> FrontChannel::answer_with_code(Call& call, const oauth::Off
     const auto grant = transaction.find_grant(covering.id);
     const auto stored = transaction.find_request(offer.request.id);
     const auto agent = offer.agent == nullptr ? nullptr : transaction.find_agent(offer.agent->id);
-    const bool agent_changed = offer.agent != nullptr && (agent == nullptr || agent->version != offer.agent->version);
+    const bool agent_changed =
+        offer.agent != nullptr && (agent == nullptr || agent->version != offer.agent->version);
     const bool alive = grant && oauth::why_dead(transaction, *grant, call.now).empty() && !agent_changed;
     if (!alive || (stored && !transaction.complete_request(offer.request.id, call.now))) {
       refusal = error(ErrorCode::kAccessDenied, "this request has ended; start again", "consent_ended");
@@ -296,25 +316,29 @@ Task<http::Response> FrontChannel::answer_with_code(Call& call, const oauth::Off
   co_await pending.durable();
   const oauth::ReturnAddress to = oauth::return_address(offer.request);
   if (refusal) co_return respond(to, oauth::error_parameters(services_.settings, to, *refusal));
-  co_return respond(to, oauth::success_parameters(services_.settings, to, oauth::write_handle(oauth::kCodePrefix, code)));
+  co_return respond(
+      to, oauth::success_parameters(services_.settings, to, oauth::write_handle(oauth::kCodePrefix, code)));
 }
 
 // The stored request, if this browser is the one it is bound to and it is still open.
-Task<std::optional<AuthorizationRequest>> FrontChannel::load_request(Call& call, std::string_view id, const Visitor& visitor) {
+Task<std::optional<AuthorizationRequest>> FrontChannel::load_request(Call& call, std::string_view id,
+                                                                     const Visitor& visitor) {
   std::optional<AuthorizationRequest> request;
   if (!is_ordered_id(id)) co_return request;
-  co_await services_.store.read([&](store::ReadTransaction& transaction) { request = transaction.find_request(RequestId(id)); });
+  co_await services_.store.read(
+      [&](store::ReadTransaction& transaction) { request = transaction.find_request(RequestId(id)); });
   const bool usable = request && !request->browser_hash.empty() &&
-                      constant_time_equal(request->browser_hash, visitor.browser_hash) && !request->completed_at &&
-                      request->expires_at > call.now;
+                      constant_time_equal(request->browser_hash, visitor.browser_hash) &&
+                      !request->completed_at && request->expires_at > call.now;
   if (!usable) request.reset();
   co_return request;
 }
 
 // ---- Sign-in ----
 
-http::Response FrontChannel::login_page(const Call& call, const Visitor& visitor, const AuthorizationRequest* request,
-                                        std::string_view username, std::string_view message, int status) const {
+http::Response FrontChannel::login_page(const Call& call, const Visitor& visitor,
+                                        const AuthorizationRequest* request, std::string_view username,
+                                        std::string_view message, int status) const {
   LoginPage view;
   view.action = path("/login");
   view.request = request == nullptr ? "" : request->id.text();
@@ -342,7 +366,10 @@ Task<http::Response> FrontChannel::show_login(http::Request& http_request) {
     const std::string id(form ? form->get(field::kRequest) : "");
     if (id.empty()) co_return login_page(call, visitor, nullptr, {}, {}, 200);
     const auto request = co_await load_request(call, id, visitor);
-    if (!request) co_return co_await refuse_with_page(call, error(ErrorCode::kInvalidRequest, "This request has ended, or was opened in another browser.", "request_unusable"));
+    if (!request)
+      co_return co_await refuse_with_page(
+          call, error(ErrorCode::kInvalidRequest, "This request has ended, or was opened in another browser.",
+                      "request_unusable"));
     co_return login_page(call, visitor, &*request, {}, {}, 200);
   });
 }
@@ -356,16 +383,23 @@ Task<http::Response> FrontChannel::login(http::Request& http_request) {
     const std::string username(form->get(field::kUsername));
     if (visitor.is_new_browser || !is_from_our_pages(call.request, services_.settings.issuer) ||
         !constant_time_equal(form->get(field::kCsrf), seal("login", visitor.browser, id))) {
-      co_return co_await refuse_with_page(call, error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"), 403);
+      co_return co_await refuse_with_page(
+          call,
+          error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"),
+          403);
     }
     std::optional<AuthorizationRequest> request;
     if (!id.empty()) {
       request = co_await load_request(call, id, visitor);
-      if (!request) co_return co_await refuse_with_page(call, error(ErrorCode::kInvalidRequest, "This request has ended, or was opened in another browser.", "request_unusable"));
+      if (!request)
+        co_return co_await refuse_with_page(
+            call, error(ErrorCode::kInvalidRequest,
+                        "This request has ended, or was opened in another browser.", "request_unusable"));
     }
     std::shared_ptr<const User> user;
     if (is_utf8(username) && username.size() <= 255 && !username.empty()) {
-      co_await services_.store.read([&](store::ReadTransaction& transaction) { user = transaction.find_user_by_username(username); });
+      co_await services_.store.read(
+          [&](store::ReadTransaction& transaction) { user = transaction.find_user_by_username(username); });
     }
     // An unknown person costs the same argon2id as a known one, and reads the same.
     std::string phc = user == nullptr ? std::string{} : user->password_hash;
@@ -386,7 +420,8 @@ Task<http::Response> FrontChannel::login(http::Request& http_request) {
                           current->password_hash == user->password_hash;
       signed_in = made.has_value() && stands;
       if (!signed_in) {
-        call.deny(error(ErrorCode::kAccessDenied, "", user == nullptr ? "unknown_user" : (made ? "user_changed" : "wrong_password")));
+        call.deny(error(ErrorCode::kAccessDenied, "",
+                        user == nullptr ? "unknown_user" : (made ? "user_changed" : "wrong_password")));
         return;
       }
       // The id of a session before sign-in is never the id after it.
@@ -397,9 +432,11 @@ Task<http::Response> FrontChannel::login(http::Request& http_request) {
     });
     co_await pending.durable();
     if (!signed_in) {
-      co_return login_page(call, visitor, request ? &*request : nullptr, username, "The user name or the password is not right.", 401);
+      co_return login_page(call, visitor, request ? &*request : nullptr, username,
+                           "The user name or the password is not right.", 401);
     }
-    http::Response response = http::redirect(request ? path("/consent") + "?request=" + request->id.text() : path("/agents"));
+    http::Response response =
+        http::redirect(request ? path("/consent") + "?request=" + request->id.text() : path("/agents"));
     response.headers.set("Cache-Control", "no-store");
     cookies_.set_session(response, made->cookie, services_.settings.session_lifetime);
     co_return response;
@@ -412,11 +449,15 @@ Task<http::Response> FrontChannel::switch_account(http::Request& http_request) {
     if (!form) co_return co_await refuse_with_page(call, form.reason());
     const Visitor visitor = co_await who(call);
     const std::string id(form->get(field::kRequest));
-    const std::string proof = visitor.session ? seal("consent", visitor.session->id.text(), id) : std::string{};
+    const std::string proof =
+        visitor.session ? seal("consent", visitor.session->id.text(), id) : std::string{};
     const std::string_view sent = form->get(field::kCsrf);
     if (!visitor.session || !is_from_our_pages(call.request, services_.settings.issuer) ||
         !constant_time_equal(sent.substr(0, proof.size()), proof)) {
-      co_return co_await refuse_with_page(call, error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"), 403);
+      co_return co_await refuse_with_page(
+          call,
+          error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"),
+          403);
     }
     call.audit.user = visitor.session->user.text();
     auto pending = call.commit([&](store::Transaction& transaction) {
@@ -424,7 +465,8 @@ Task<http::Response> FrontChannel::switch_account(http::Request& http_request) {
       call.allow();
     });
     co_await pending.durable();
-    http::Response response = http::redirect(path("/login") + (is_ordered_id(id) ? "?request=" + id : std::string{}));
+    http::Response response =
+        http::redirect(path("/login") + (is_ordered_id(id) ? "?request=" + id : std::string{}));
     cookies_.clear_session(response);
     co_return response;
   });
@@ -432,7 +474,8 @@ Task<http::Response> FrontChannel::switch_account(http::Request& http_request) {
 
 // ---- Consent ----
 
-http::Response FrontChannel::consent_page(const Call& call, const oauth::Offer& offer, const Session& session) const {
+http::Response FrontChannel::consent_page(const Call& call, const oauth::Offer& offer,
+                                          const Session& session) const {
   (void)call;
   ConsentPage view = consent_view(offer);
   view.action = path("/consent");
@@ -455,7 +498,10 @@ Task<http::Response> FrontChannel::show_consent(http::Request& http_request) {
     Visitor visitor = co_await who(call);
     const std::string id(form ? form->get(field::kRequest) : "");
     const auto request = co_await load_request(call, id, visitor);
-    if (!request) co_return co_await refuse_with_page(call, error(ErrorCode::kInvalidRequest, "This request has ended, or was opened in another browser.", "request_unusable"));
+    if (!request)
+      co_return co_await refuse_with_page(
+          call, error(ErrorCode::kInvalidRequest, "This request has ended, or was opened in another browser.",
+                      "request_unusable"));
     if (needs_sign_in(*request, visitor.session)) {
       co_return http::redirect(path("/login") + "?request=" + request->id.text());
     }
@@ -463,7 +509,8 @@ Task<http::Response> FrontChannel::show_consent(http::Request& http_request) {
     std::optional<OAuthError> refusal;
     std::optional<Grant> covering;
     co_await services_.store.read([&](store::ReadTransaction& transaction) {
-      auto made = oauth::make_offer(transaction, services_.settings, *request, visitor.session->user, call.now);
+      auto made =
+          oauth::make_offer(transaction, services_.settings, *request, visitor.session->user, call.now);
       if (!made) {
         refusal = made.reason();
         return;
@@ -495,16 +542,24 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
     if (!form) co_return co_await refuse_with_page(call, form.reason());
     const Visitor visitor = co_await who(call);
     const std::string id(form->get(field::kRequest));
-    const std::string proof = visitor.session ? seal("consent", visitor.session->id.text(), id) : std::string{};
+    const std::string proof =
+        visitor.session ? seal("consent", visitor.session->id.text(), id) : std::string{};
     const std::string_view sent = form->get(field::kCsrf);
-    if (!visitor.session || !is_from_our_pages(call.request, services_.settings.issuer) || sent.size() <= proof.size() ||
-        !constant_time_equal(sent.substr(0, proof.size()), proof)) {
-      co_return co_await refuse_with_page(call, error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"), 403);
+    if (!visitor.session || !is_from_our_pages(call.request, services_.settings.issuer) ||
+        sent.size() <= proof.size() || !constant_time_equal(sent.substr(0, proof.size()), proof)) {
+      co_return co_await refuse_with_page(
+          call,
+          error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"),
+          403);
     }
     const std::string shown(sent.substr(proof.size() + 1));
     const auto request = co_await load_request(call, id, visitor);
-    if (!request) co_return co_await refuse_with_page(call, error(ErrorCode::kInvalidRequest, "This request has ended, or was opened in another browser.", "request_unusable"));
-    if (needs_sign_in(*request, visitor.session)) co_return http::redirect(path("/login") + "?request=" + request->id.text());
+    if (!request)
+      co_return co_await refuse_with_page(
+          call, error(ErrorCode::kInvalidRequest, "This request has ended, or was opened in another browser.",
+                      "request_unusable"));
+    if (needs_sign_in(*request, visitor.session))
+      co_return http::redirect(path("/login") + "?request=" + request->id.text());
     const oauth::ReturnAddress to = oauth::return_address(*request);
     call.audit.client = request->client.text();
     call.audit.agent = request->agent.text();
@@ -522,7 +577,8 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
     OAuthError refusal;
     auto pending = call.commit([&](store::Transaction& transaction) {
       const auto session = transaction.find_session(visitor.session->id);
-      auto offer = oauth::make_offer(transaction, services_.settings, *request, visitor.session->user, call.now);
+      auto offer =
+          oauth::make_offer(transaction, services_.settings, *request, visitor.session->user, call.now);
       const auto refuse_now = [&](OAuthError why) {
         // The refusal is final for this request, whatever button comes next.
         result = transaction.complete_request(request->id, call.now) ? Result::kRefused : Result::kGone;
@@ -544,14 +600,18 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
       }
       // Only what was offered can be given, whatever the form says (D-36).
       const ScopeSet given = ticked.intersect(offer->scopes);
-      if (given.empty()) return refuse_now(error(ErrorCode::kAccessDenied, "the person gave no permission", "nothing_ticked"));
+      if (given.empty())
+        return refuse_now(error(ErrorCode::kAccessDenied, "the person gave no permission", "nothing_ticked"));
       if (!transaction.complete_request(request->id, call.now)) {
         result = Result::kGone;
         return call.deny(error(ErrorCode::kInvalidRequest, "", "request_completed_before"));
       }
       call.audit.event = "consent.allow";
       transaction.touch_session(session->id, call.now);
-      const Grant grant = oauth::make_grant(*offer, {.scopes = given, .onward = form->get(field::kOnward) == field::kAllow || offer->agent == nullptr}, grant_id, call.now);
+      const Grant grant = oauth::make_grant(
+          *offer,
+          {.scopes = given, .onward = form->get(field::kOnward) == field::kAllow || offer->agent == nullptr},
+          grant_id, call.now);
       transaction.insert_grant(grant);
       oauth::issue_code(call, transaction, *offer, grant, grant.scopes, session->sign_in, code);
       call.audit.details.set("shown", grant.shown);
@@ -561,7 +621,8 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
     co_await pending.durable();
     switch (result) {
       case Result::kAllowed:
-        co_return respond(to, oauth::success_parameters(services_.settings, to, oauth::write_handle(oauth::kCodePrefix, code)));
+        co_return respond(to, oauth::success_parameters(services_.settings, to,
+                                                        oauth::write_handle(oauth::kCodePrefix, code)));
       case Result::kRefused:
         co_return respond(to, oauth::error_parameters(services_.settings, to, refusal));
       case Result::kChanged:
@@ -569,10 +630,11 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
       case Result::kGone:
         break;
     }
-    co_return page(400, templates_.render(ErrorPage{.title = "This request has ended",
-                                                    .message = "It was decided already, or your session ended.",
-                                                    .hint = "Go back to the app you came from and start again.",
-                                                    .reference = call.audit.request_id}));
+    co_return page(400,
+                   templates_.render(ErrorPage{.title = "This request has ended",
+                                               .message = "It was decided already, or your session ended.",
+                                               .hint = "Go back to the app you came from and start again.",
+                                               .reference = call.audit.request_id}));
   });
 }
 
@@ -593,7 +655,8 @@ Task<http::Response> FrontChannel::show_agents(http::Request& http_request) {
     view.revoke_action = path("/agents/revoke");
     view.revoke_agent_action = path("/agents/revoke-agent");
     view.csrf = seal("agents", visitor.session->id.text(), "");
-    if (form && form->get("done") == "revoked") view.notice = "Done. It can no longer act in your name, and neither can anything it had passed on.";
+    if (form && form->get("done") == "revoked")
+      view.notice = "Done. It can no longer act in your name, and neither can anything it had passed on.";
     co_return page(200, templates_.render(view));
   });
 }
@@ -604,7 +667,9 @@ Task<http::Response> FrontChannel::end_my_grants(Call& call, bool whole_agent) {
   const Visitor visitor = co_await who(call);
   if (!visitor.session || !is_from_our_pages(call.request, services_.settings.issuer) ||
       !constant_time_equal(form->get(field::kCsrf), seal("agents", visitor.session->id.text(), ""))) {
-    co_return co_await refuse_with_page(call, error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"), 403);
+    co_return co_await refuse_with_page(
+        call, error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"),
+        403);
   }
   const UserId user = visitor.session->user;
   call.audit.user = user.text();
@@ -615,13 +680,16 @@ Task<http::Response> FrontChannel::end_my_grants(Call& call, bool whole_agent) {
     size_t ended = 0;
     if (whole_agent) {
       call.audit.agent = agent_id;
-      for (const Grant& grant : transaction.list_grants({.user = user.text(), .client = {}, .agent = {}, .live_only = true, .limit = 10'000})) {
-        if (grant.agent.text() == agent_id && oauth::end_grant(call, transaction, grant, "revoked_by_person")) ++ended;
+      for (const Grant& grant : transaction.list_grants(
+               {.user = user.text(), .client = {}, .agent = {}, .live_only = true, .limit = 10'000})) {
+        if (grant.agent.text() == agent_id && oauth::end_grant(call, transaction, grant, "revoked_by_person"))
+          ++ended;
       }
     } else {
       const auto grant = transaction.find_grant(GrantId(grant_id));
       // Someone else's looks like one that does not exist.
-      if (!grant || grant->user != user) return call.deny(error(ErrorCode::kAccessDenied, "", "grant_of_other_person"));
+      if (!grant || grant->user != user)
+        return call.deny(error(ErrorCode::kAccessDenied, "", "grant_of_other_person"));
       call.audit.grant = grant->id.text();
       call.audit.agent = grant->agent.text();
       call.audit.client = grant->client.text();
@@ -635,11 +703,13 @@ Task<http::Response> FrontChannel::end_my_grants(Call& call, bool whole_agent) {
 }
 
 Task<http::Response> FrontChannel::revoke(http::Request& http_request) {
-  return oauth::answer(services_, http_request, "agents.revoke", [this](Call& call) { return end_my_grants(call, false); });
+  return oauth::answer(services_, http_request, "agents.revoke",
+                       [this](Call& call) { return end_my_grants(call, false); });
 }
 
 Task<http::Response> FrontChannel::revoke_agent(http::Request& http_request) {
-  return oauth::answer(services_, http_request, "agents.revoke_agent", [this](Call& call) { return end_my_grants(call, true); });
+  return oauth::answer(services_, http_request, "agents.revoke_agent",
+                       [this](Call& call) { return end_my_grants(call, true); });
 }
 
 Task<http::Response> FrontChannel::sign_out(http::Request& http_request) {
@@ -649,7 +719,10 @@ Task<http::Response> FrontChannel::sign_out(http::Request& http_request) {
     const Visitor visitor = co_await who(call);
     if (!visitor.session || !is_from_our_pages(call.request, services_.settings.issuer) ||
         !constant_time_equal(form->get(field::kCsrf), seal("agents", visitor.session->id.text(), ""))) {
-      co_return co_await refuse_with_page(call, error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"), 403);
+      co_return co_await refuse_with_page(
+          call,
+          error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"),
+          403);
     }
     call.audit.user = visitor.session->user.text();
     auto pending = call.commit([&](store::Transaction& transaction) {
@@ -657,7 +730,12 @@ Task<http::Response> FrontChannel::sign_out(http::Request& http_request) {
       call.allow();
     });
     co_await pending.durable();
-    http::Response response = page(200, templates_.render(NoticePage{.title = "Signed out", .message = "You are signed out. Agents you allowed keep their permissions until you revoke them.", .link = Link{.text = "My agents", .url = path("/agents")}}));
+    http::Response response = page(
+        200,
+        templates_.render(NoticePage{
+            .title = "Signed out",
+            .message = "You are signed out. Agents you allowed keep their permissions until you revoke them.",
+            .link = Link{.text = "My agents", .url = path("/agents")}}));
     cookies_.clear_session(response);
     co_return response;
   });
@@ -666,13 +744,17 @@ Task<http::Response> FrontChannel::sign_out(http::Request& http_request) {
 http::Response FrontChannel::home() const {
   HomePage view{.issuer = services_.settings.issuer,
                 .agents_url = path("/agents"),
-                .metadata = {{.text = "Server metadata (RFC 8414)", .url = path("/.well-known/oauth-authorization-server")},
+                .metadata = {{.text = "Server metadata (RFC 8414)",
+                              .url = path("/.well-known/oauth-authorization-server")},
                              {.text = "Signing keys", .url = path("/jwks")}}};
   return page(200, templates_.render(view));
 }
 
 http::Response FrontChannel::not_found() const {
-  return page(404, templates_.render(ErrorPage{.title = "There is nothing here", .message = "This address is not one of ours.", .hint = "", .reference = ""}));
+  return page(404, templates_.render(ErrorPage{.title = "There is nothing here",
+                                               .message = "This address is not one of ours.",
+                                               .hint = "",
+                                               .reference = ""}));
 }
 
 }  // namespace behalf::console

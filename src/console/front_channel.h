@@ -35,20 +35,25 @@ class FrontChannel {
   struct Standing;
 
   Task<Visitor> who(oauth::Call& call);
-  Task<http::Response> advance(oauth::Call& call, const AuthorizationRequest& request, const Visitor& visitor);
+  Task<http::Response> advance(oauth::Call& call, const AuthorizationRequest& request,
+                               const Visitor& visitor);
   Task<http::Response> answer_with_code(oauth::Call& call, const oauth::Offer& offer, const Session& session,
                                         const Grant& covering);
-  Task<http::Response> refuse_to_client(oauth::Call& call, const oauth::ReturnAddress& to, oauth::OAuthError error);
+  Task<http::Response> refuse_to_client(oauth::Call& call, const oauth::ReturnAddress& to,
+                                        oauth::OAuthError error);
   Task<http::Response> open_pushed(oauth::Call& call, const http::Form& form, const Visitor& visitor);
-  Task<std::optional<AuthorizationRequest>> load_request(oauth::Call& call, std::string_view id, const Visitor& visitor);
+  Task<std::optional<AuthorizationRequest>> load_request(oauth::Call& call, std::string_view id,
+                                                         const Visitor& visitor);
   Task<http::Response> refuse_with_page(oauth::Call& call, oauth::OAuthError error, int status = 400);
   Task<http::Response> end_my_grants(oauth::Call& call, bool whole_agent);
 
   http::Response page(int status, std::string html, std::string_view form_target = {}) const;
   http::Response respond(const oauth::ReturnAddress& to, const oauth::ResponseParameters& parameters) const;
-  http::Response consent_page(const oauth::Call& call, const oauth::Offer& offer, const Session& session) const;
-  http::Response login_page(const oauth::Call& call, const Visitor& visitor, const AuthorizationRequest* request,
-                            std::string_view username, std::string_view error, int status) const;
+  http::Response consent_page(const oauth::Call& call, const oauth::Offer& offer,
+                              const Session& session) const;
+  http::Response login_page(const oauth::Call& call, const Visitor& visitor,
+                            const AuthorizationRequest* request, std::string_view username,
+                            std::string_view error, int status) const;
   std::string path(std::string_view suffix) const;
   std::string seal(std::string_view purpose, std::string_view a, std::string_view b) const;
 

@@ -30,8 +30,10 @@ Onward onward_of(store::ReadTransaction& transaction, const Grant& grant, const 
   if (agent == nullptr) return onward;
   onward.further_steps = std::min(grant.onward_depth, agent->onward.depth);
   for (const std::string& id : agent->onward.to.names) {
-    if (const auto next = transaction.find_agent(AgentId(id))) onward.agents.push_back(next->name);
-    else if (const auto client = transaction.find_client(ClientId(id))) onward.agents.push_back(client->name);
+    if (const auto next = transaction.find_agent(AgentId(id)))
+      onward.agents.push_back(next->name);
+    else if (const auto client = transaction.find_client(ClientId(id)))
+      onward.agents.push_back(client->name);
   }
   return onward;
 }
@@ -53,14 +55,16 @@ ConsentPage consent_view(const oauth::Offer& offer) {
   for (const auto& resource : offer.resources) {
     page.resources.push_back({.name = resource->name, .identifier = resource->id.text()});
     for (const ScopeDefinition& scope : resource->scopes) {
-      const bool listed = std::any_of(page.permissions.begin(), page.permissions.end(),
-                                      [&](const Permission& permission) { return permission.scope == scope.name; });
+      const bool listed =
+          std::any_of(page.permissions.begin(), page.permissions.end(),
+                      [&](const Permission& permission) { return permission.scope == scope.name; });
       if (!offer.scopes.contains(scope.name) || listed) continue;
-      page.permissions.push_back({.scope = scope.name,
-                                  .title = scope.title,
-                                  .description = scope.description,
-                                  .is_checked = true,
-                                  .is_new = !offer.already_given.empty() && !offer.already_given.contains(scope.name)});
+      page.permissions.push_back(
+          {.scope = scope.name,
+           .title = scope.title,
+           .description = scope.description,
+           .is_checked = true,
+           .is_new = !offer.already_given.empty() && !offer.already_given.contains(scope.name)});
     }
   }
   page.longest = offer.lifetime;
@@ -71,7 +75,8 @@ ConsentPage consent_view(const oauth::Offer& offer) {
 std::vector<AgentEntry> agent_entries(store::ReadTransaction& transaction, const UserId& user, UnixTime now) {
   std::vector<AgentEntry> entries;
   std::vector<std::string> order;
-  for (const Grant& grant : transaction.list_grants({.user = user.text(), .client = {}, .agent = {}, .live_only = false, .limit = 200})) {
+  for (const Grant& grant : transaction.list_grants(
+           {.user = user.text(), .client = {}, .agent = {}, .live_only = false, .limit = 200})) {
     auto at = std::find(order.begin(), order.end(), grant.agent.text());
     if (at == order.end()) {
       order.push_back(grant.agent.text());
@@ -81,8 +86,11 @@ std::vector<AgentEntry> agent_entries(store::ReadTransaction& transaction, const
         const auto agent = transaction.find_agent(grant.agent);
         // A deleted agent keeps its id: what it was allowed stays visible.
         entries.back().agent = agent != nullptr ? facts_of(*agent)
-                                                : AgentFacts{.name = grant.agent.text(), .publisher = "", .owner = "",
-                                                             .id = grant.agent.text(), .description = ""};
+                                                : AgentFacts{.name = grant.agent.text(),
+                                                             .publisher = "",
+                                                             .owner = "",
+                                                             .id = grant.agent.text(),
+                                                             .description = ""};
       }
     }
     AgentEntry& entry = entries[static_cast<size_t>(at - order.begin())];
@@ -106,11 +114,14 @@ std::vector<AgentEntry> agent_entries(store::ReadTransaction& transaction, const
     delegation.last_used_at = grant.last_used_at;
     delegation.ends_at = grant.ended_at ? *grant.ended_at : grant.expires_at;
     const std::string_view dead = oauth::why_dead(transaction, grant, now);
-    if (!dead.empty()) delegation.ended_because = in_plain_words(grant.ended_cause.empty() ? dead : std::string_view(grant.ended_cause));
+    if (!dead.empty())
+      delegation.ended_because =
+          in_plain_words(grant.ended_cause.empty() ? dead : std::string_view(grant.ended_cause));
     delegation.onward = onward_of(transaction, grant, agent.get());
     entry.delegations.push_back(std::move(delegation));
   }
-  std::stable_partition(entries.begin(), entries.end(), [](const AgentEntry& entry) { return entry.agent.has_value(); });
+  std::stable_partition(entries.begin(), entries.end(),
+                        [](const AgentEntry& entry) { return entry.agent.has_value(); });
   return entries;
 }
 

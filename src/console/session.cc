@@ -15,7 +15,9 @@ constexpr std::string_view kPasswordAcr = "urn:behalf:acr:password";
 }  // namespace
 
 // "__Host-" pins a cookie to this host and to TLS; a browser would refuse it on a plain loopback address.
-std::string Cookies::name(std::string_view plain) const { return (secure_ ? "__Host-" : "") + std::string(plain); }
+std::string Cookies::name(std::string_view plain) const {
+  return (secure_ ? "__Host-" : "") + std::string(plain);
+}
 
 std::optional<std::string> Cookies::browser(const http::Request& request) const {
   auto value = request.cookie(name(kBrowserCookie));
@@ -43,13 +45,17 @@ void Cookies::set_session(http::Response& response, std::string_view value, Seco
   set(response, kSessionCookie, value, "; Max-Age=" + std::to_string(lifetime.count));
 }
 
-void Cookies::clear_session(http::Response& response) const { set(response, kSessionCookie, "", "; Max-Age=0"); }
+void Cookies::clear_session(http::Response& response) const {
+  set(response, kSessionCookie, "", "; Max-Age=0");
+}
 
-std::optional<Session> find_session(oauth::Call& call, store::ReadTransaction& transaction, std::string_view cookie) {
+std::optional<Session> find_session(oauth::Call& call, store::ReadTransaction& transaction,
+                                    std::string_view cookie) {
   const auto handle = oauth::parse_handle(kSessionPrefix, cookie);
   if (!handle) return std::nullopt;
   auto session = transaction.find_session(SessionId(handle->id.text()));
-  if (!session || !constant_time_equal(session->secret_hash, call.services.keys.lookup_hash(handle->secret))) {
+  if (!session ||
+      !constant_time_equal(session->secret_hash, call.services.keys.lookup_hash(handle->secret))) {
     return std::nullopt;
   }
   if (session->ended_at || session->expires_at <= call.now) return std::nullopt;
@@ -82,7 +88,8 @@ bool is_from_our_pages(const http::Request& request, const std::string& issuer) 
   // Our pages send no referrer, which makes browsers write the origin as "null".
   if (origin == nullptr || *origin == "null") return true;
   const auto parts = split_uri(issuer);
-  return parts && parts->authority && *origin == std::string(parts->scheme) + "://" + std::string(*parts->authority);
+  return parts && parts->authority &&
+         *origin == std::string(parts->scheme) + "://" + std::string(*parts->authority);
 }
 
 }  // namespace behalf::console

@@ -25,12 +25,15 @@ class Cookies {
 
  private:
   std::string name(std::string_view plain) const;
-  void set(http::Response& response, std::string_view plain, std::string_view value, std::string_view attributes) const;
+  void set(http::Response& response, std::string_view plain, std::string_view value,
+           std::string_view attributes) const;
   bool secure_;
 };
 
-// The live session of this cookie, or nothing: unknown, ended, expired, idle too long, or its person no longer active.
-std::optional<Session> find_session(oauth::Call& call, store::ReadTransaction& transaction, std::string_view cookie);
+// The live session of this cookie, or nothing: unknown, ended, expired, idle too long, or its person no
+// longer active.
+std::optional<Session> find_session(oauth::Call& call, store::ReadTransaction& transaction,
+                                    std::string_view cookie);
 
 struct NewSession {
   Session session;
@@ -38,7 +41,8 @@ struct NewSession {
 };
 NewSession make_session(oauth::Call& call, const User& user);
 
-// True if a form post comes from our own pages (Fetch Metadata and Origin; the form's own token decides all the same).
+// True if a form post comes from our own pages (Fetch Metadata and Origin; the form's own token decides all
+// the same).
 bool is_from_our_pages(const http::Request& request, const std::string& issuer);
 
 }  // namespace behalf::console

@@ -14,10 +14,12 @@ constexpr size_t kMinSecret = 32;
 constexpr size_t kMinPassword = 8;
 constexpr size_t kMaxPassword = 1024;
 
-// Takes a text member out of the document, because it is not part of the thing itself.
+// Takes a text member out of the document, because it is not part of the thing itself. What is no text stays
+// in it and is an unknown key there.
 Secret take_secret(json::Value& item, std::string_view name) {
   const std::string* text = item.find_string(name);
-  Secret secret(text == nullptr ? std::string{} : *text);
+  if (text == nullptr) return {};
+  Secret secret(*text);
   item.remove(name);
   return secret;
 }
@@ -30,7 +32,8 @@ std::string for_each(const json::Value& value, std::string_view name, Each each)
   std::set<std::string> seen;
   for (const json::Value& item : *list->array()) {
     const std::string* id = item.find_string("id");
-    if (id != nullptr && !seen.insert(*id).second) return std::string(name) + ": \"" + *id + "\" is there twice";
+    if (id != nullptr && !seen.insert(*id).second)
+      return std::string(name) + ": \"" + *id + "\" is there twice";
     if (std::string complaint = each(item); !complaint.empty()) return complaint;
   }
   return {};
@@ -43,13 +46,15 @@ Result<DesiredState, std::string> parse_state(const json::Value& value) {
   constexpr std::string_view kKnown[] = {"users", "agents", "clients", "resources", "prune", "dry_run"};
   for (const json::Member& member : *value.object()) {
     if (std::find(std::begin(kKnown), std::end(kKnown), member.name) == std::end(kKnown)) {
-      return Refused<std::string>{"unknown key \"" + member.name + "\" (known are user, agent, client and resource)"};
+      return Refused<std::string>{"unknown key \"" + member.name +
+                                  "\" (known are user, agent, client and resource)"};
     }
   }
   // A switch that is misunderstood would change what was only to be looked at, or delete.
   for (const std::string_view name : {"prune", "dry_run"}) {
     const json::Value* member = value.find(name);
-    if (member != nullptr && member->boolean() == nullptr) return Refused<std::string>{std::string(name) + " must be true or false"};
+    if (member != nullptr && member->boolean() == nullptr)
+      return Refused<std::string>{std::string(name) + " must be true or false"};
   }
   DesiredState state;
   const auto flag = [&](std::string_view name) {
@@ -60,7 +65,8 @@ Result<DesiredState, std::string> parse_state(const json::Value& value) {
   state.dry_run = flag("dry_run");
   std::string complaint = for_each(value, "users", [&](json::Value item) -> std::string {
     Secret password = take_secret(item, "password");
-    if (!password.empty() && (password.reveal().size() < kMinPassword || password.reveal().size() > kMaxPassword)) {
+    if (!password.empty() &&
+        (password.reveal().size() < kMinPassword || password.reveal().size() > kMaxPassword)) {
       return "a password must have 8 to 1024 characters";
     }
     auto user = parse_user(item, Detail::kState);
@@ -68,28 +74,31 @@ Result<DesiredState, std::string> parse_state(const json::Value& value) {
     state.users.push_back({std::move(*user), std::move(password)});
     return {};
   });
-  if (complaint.empty()) complaint = for_each(value, "agents", [&](const json::Value& item) -> std::string {
-    auto agent = parse_agent(item, Detail::kState);
-    if (!agent) return agent.reason();
-    state.agents.push_back(std::move(*agent));
-    return {};
-  });
-  if (complaint.empty()) complaint = for_each(value, "clients", [&](json::Value item) -> std::string {
-    Secret secret = take_secret(item, "secret");
-    if (!secret.empty() && secret.reveal().size() < kMinSecret) {
-      return "a client secret must have at least 32 characters; leave it out and one is made";
-    }
-    auto client = parse_client(item, Detail::kState);
-    if (!client) return client.reason();
-    state.clients.push_back({std::move(*client), std::move(secret)});
-    return {};
-  });
-  if (complaint.empty()) complaint = for_each(value, "resources", [&](const json::Value& item) -> std::string {
-    auto resource = parse_resource(item, Detail::kState);
-    if (!resource) return resource.reason();
-    state.resources.push_back(std::move(*resource));
-    return {};
-  });
+  if (complaint.empty())
+    complaint = for_each(value, "agents", [&](const json::Value& item) -> std::string {
+      auto agent = parse_agent(item, Detail::kState);
+      if (!agent) return agent.reason();
+      state.agents.push_back(std::move(*agent));
+      return {};
+    });
+  if (complaint.empty())
+    complaint = for_each(value, "clients", [&](json::Value item) -> std::string {
+      Secret secret = take_secret(item, "secret");
+      if (!secret.empty() && secret.reveal().size() < kMinSecret) {
+        return "a client secret must have at least 32 characters; leave it out and one is made";
+      }
+      auto client = parse_client(item, Detail::kState);
+      if (!client) return client.reason();
+      state.clients.push_back({std::move(*client), std::move(secret)});
+      return {};
+    });
+  if (complaint.empty())
+    complaint = for_each(value, "resources", [&](const json::Value& item) -> std::string {
+      auto resource = parse_resource(item, Detail::kState);
+      if (!resource) return resource.reason();
+      state.resources.push_back(std::move(*resource));
+      return {};
+    });
   if (!complaint.empty()) return Refused{complaint};
   return state;
 }
@@ -129,7 +138,8 @@ std::string find_contradiction(const DesiredState& state, store::ReadTransaction
   for (const Agent& agent : state.agents) {
     const std::string name = "agent \"" + agent.id.text() + "\"";
     for (const std::string& id : agent.onward.to.names) {
-      if (!agents.contains(id) && !clients.contains(id)) return name + ": onward.to names \"" + id + "\", which is no agent or client";
+      if (!agents.contains(id) && !clients.contains(id))
+        return name + ": onward.to names \"" + id + "\", which is no agent or client";
       if (id == agent.id.text()) return name + ": onward.to names the agent itself";
     }
     for (const std::string& id : agent.clients.names) {
@@ -139,32 +149,38 @@ std::string find_contradiction(const DesiredState& state, store::ReadTransaction
       if (!resources.contains(id)) return name + ": resources names \"" + id + "\", which is no resource";
     }
     for (const std::string& id : agent.reenter_after) {
-      if (!agents.contains(id) && !clients.contains(id)) return name + ": reenter_after names \"" + id + "\", which is no agent or client";
+      if (!agents.contains(id) && !clients.contains(id))
+        return name + ": reenter_after names \"" + id + "\", which is no agent or client";
     }
-    if (!agent.parent.empty() && !clients.contains(agent.parent.text())) return name + ": parent is no client";
+    if (!agent.parent.empty() && !clients.contains(agent.parent.text()))
+      return name + ": parent is no client";
     if (agent.jwks.is_null()) continue;
     const auto keys = crypto::import_key_set(agent.jwks);
     if (!keys) return name + ": jwks cannot be used: " + std::string(describe(keys.reason()));
     for (const crypto::VerifyingKey& key : *keys) {
       const auto [owner, is_new] = key_owners.emplace(key.thumbprint(), agent.id.text());
-      if (!is_new && owner->second != agent.id.text()) return name + ": shares a key with agent \"" + owner->second + "\"";
+      if (!is_new && owner->second != agent.id.text())
+        return name + ": shares a key with agent \"" + owner->second + "\"";
     }
   }
   for (const auto& agent : registry.agents()) {
-    const bool replaced = std::any_of(state.agents.begin(), state.agents.end(), [&](const Agent& a) { return a.id == agent->id; });
+    const bool replaced = std::any_of(state.agents.begin(), state.agents.end(),
+                                      [&](const Agent& a) { return a.id == agent->id; });
     if (state.prune || replaced || agent->jwks.is_null()) continue;
     const auto keys = crypto::import_key_set(agent->jwks);
     if (!keys) continue;
     for (const crypto::VerifyingKey& key : *keys) {
       const auto owner = key_owners.find(key.thumbprint());
-      if (owner != key_owners.end()) return "agent \"" + owner->second + "\": shares a key with agent \"" + agent->id.text() + "\"";
+      if (owner != key_owners.end())
+        return "agent \"" + owner->second + "\": shares a key with agent \"" + agent->id.text() + "\"";
     }
   }
   for (const DesiredClient& entry : state.clients) {
     const Client& client = entry.client;
     const std::string name = "client \"" + client.id.text() + "\"";
     if (!client.agent.empty() && !agents.contains(client.agent.text())) return name + ": agent is no agent";
-    if (!client.resource.empty() && !resources.contains(client.resource.text())) return name + ": resource is no resource";
+    if (!client.resource.empty() && !resources.contains(client.resource.text()))
+      return name + ": resource is no resource";
     for (const std::string& id : client.introduces) {
       if (!agents.contains(id)) return name + ": introduces names \"" + id + "\", which is no agent";
     }

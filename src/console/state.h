@@ -1,4 +1,5 @@
-// The declarative state: what `behalf apply` sends, how it differs from what is there, and whether it holds together.
+// The declarative state: what `behalf apply` sends, how it differs from what is there, and whether it holds
+// together.
 #pragma once
 
 #include <string>
@@ -20,7 +21,7 @@ struct DesiredUser {
 };
 struct DesiredClient {
   Client client;
-  Secret secret;    // empty: leave as it is, or make one if it needs one and has none
+  Secret secret;  // empty: leave as it is, or make one if it needs one and has none
 };
 struct DesiredState {
   std::vector<DesiredUser> users;
@@ -31,7 +32,8 @@ struct DesiredState {
   bool dry_run = false;  // only say what would change
 };
 
-// {"users":[...],"agents":[...],"clients":[...],"resources":[...],"prune":bool,"dry_run":bool}; the reason is one sentence.
+// {"users":[...],"agents":[...],"clients":[...],"resources":[...],"prune":bool,"dry_run":bool}; the reason is
+// one sentence.
 Result<DesiredState, std::string> parse_state(const json::Value& value);
 
 // Names that refer to nothing, keys that cannot be used, two agents with one key. Empty: it holds together.

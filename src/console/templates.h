@@ -23,10 +23,10 @@ namespace behalf::console {
 // The names of the form members that the pages send.
 namespace field {
 inline constexpr std::string_view kCsrf = "csrf";
-inline constexpr std::string_view kRequest = "request";        // LoginPage, ConsentPage
-inline constexpr std::string_view kUsername = "username";      // LoginPage
-inline constexpr std::string_view kPassword = "password";      // LoginPage
-inline constexpr std::string_view kScope = "scope";            // ConsentPage: one for each permission kept
+inline constexpr std::string_view kRequest = "request";    // LoginPage, ConsentPage
+inline constexpr std::string_view kUsername = "username";  // LoginPage
+inline constexpr std::string_view kPassword = "password";  // LoginPage
+inline constexpr std::string_view kScope = "scope";        // ConsentPage: one for each permission kept
 inline constexpr std::string_view kOnward = "onward";  // ConsentPage: kAllow where the agent may pass it on
 inline constexpr std::string_view kDecision = "decision";      // ConsentPage: kAllow or kDeny
 inline constexpr std::string_view kDelegation = "delegation";  // AgentsPage: revoke this one

@@ -17,12 +17,12 @@ std::string_view name_of(Algorithm algorithm);
 std::optional<Algorithm> parse_algorithm(std::string_view name);  // exact; no others exist here
 
 enum class KeyFault {
-  kMalformed,       // not a JWK, or members of the wrong type
-  kUnsupported,     // key type, curve or algorithm not offered
-  kPrivate,         // private or symmetric members in a set that must be public
-  kWrongUse,        // use/key_ops forbid verifying
-  kWeak,            // RSA below 2048 or above 8192 bits, or an even/small exponent
-  kInvalid,         // the point is not on the curve, and the like
+  kMalformed,    // not a JWK, or members of the wrong type
+  kUnsupported,  // key type, curve or algorithm not offered
+  kPrivate,      // private or symmetric members in a set that must be public
+  kWrongUse,     // use/key_ops forbid verifying
+  kWeak,         // RSA below 2048 or above 8192 bits, or an even/small exponent
+  kInvalid,      // the point is not on the curve, and the like
 };
 std::string_view describe(KeyFault fault);
 
@@ -57,7 +57,7 @@ class SigningKey {
   const std::string& key_id() const;  // the thumbprint of the public half unless the JWK names another
   Algorithm algorithm() const;
   std::string sign(std::string_view message) const;  // JWS form
-  json::Value public_jwk() const;                     // kty, crv, x, ..., kid, use=sig, alg
+  json::Value public_jwk() const;                    // kty, crv, x, ..., kid, use=sig, alg
   json::Value private_jwk() const;
   VerifyingKey verifying_key() const;
 

@@ -18,17 +18,17 @@ namespace behalf::crypto {
 inline constexpr size_t kMaxJwtBytes = 16 * 1024;
 
 enum class JwtFault {
-  kMalformed,      // not three canonical base64url parts of JSON objects within limits, or `crit` present
-  kAlgorithm,      // the header's alg is not the key's
-  kUnknownKey,     // no key of that kid (or, without kid, none at all)
+  kMalformed,   // not three canonical base64url parts of JSON objects within limits, or `crit` present
+  kAlgorithm,   // the header's alg is not the key's
+  kUnknownKey,  // no key of that kid (or, without kid, none at all)
   kSignature,
-  kType,           // `typ` is not one that was expected
-  kExpired,        // exp is past (leeway applied), or absent where required
-  kNotYetValid,    // nbf or iat in the future beyond the leeway
-  kTooLong,        // exp - iat above the allowed span, or exp too far ahead
+  kType,         // `typ` is not one that was expected
+  kExpired,      // exp is past (leeway applied), or absent where required
+  kNotYetValid,  // nbf or iat in the future beyond the leeway
+  kTooLong,      // exp - iat above the allowed span, or exp too far ahead
   kIssuer,
   kAudience,
-  kClaims,         // a registered claim is missing or of the wrong type, or `sub` is another
+  kClaims,  // a registered claim is missing or of the wrong type, or `sub` is another
 };
 std::string_view describe(JwtFault fault);
 
@@ -44,7 +44,7 @@ class EncodedJwt {
  private:
   friend class VerifiedJwt;
   friend Result<class VerifiedJwt, JwtFault> verify(const EncodedJwt&, const struct Expectations&,
-                                                     std::span<const VerifyingKey>, UnixTime);
+                                                    std::span<const VerifyingKey>, UnixTime);
   struct Content {
     std::string signing_input;
     std::string signature;
@@ -59,8 +59,9 @@ class EncodedJwt {
 // What the claims must say of time and identity.
 enum class JwtKind {
   kToken,  // `exp`, `iss` and `sub` must be there; the key is the one the header's `kid` names
-  kProof,  // made for one request, as DPoP (RFC 9449 §4.2): `iat` must be there and at most longest_life old, the
-           // rest only well-typed; the keys are those the caller took from the proof itself, whatever `kid` says
+  kProof,  // made for one request, as DPoP (RFC 9449 §4.2): `iat` must be there and at most longest_life old,
+           // the rest only well-typed; the keys are those the caller took from the proof itself, whatever
+           // `kid` says
 };
 
 enum class AudienceRule {
@@ -76,7 +77,7 @@ struct Expectations {
   std::span<const std::string> audiences;   // any one of these satisfies the rule
   AudienceRule audience_rule = AudienceRule::kSole;
   Seconds leeway{60};
-  Seconds longest_life{300};                // exp - now and, if iat is there, exp - iat; 0: unlimited
+  Seconds longest_life{300};  // exp - now and, if iat is there, exp - iat; 0: unlimited
   bool require_jti = true;
   JwtKind kind = JwtKind::kToken;
 };
@@ -102,8 +103,8 @@ class VerifiedJwt {
   UnixTime expires_at_;
 };
 
-// Checks claims first where that is cheaper, then the signature; reports one fault. `exp`, `iss`, `sub` must be
-// there and well-typed; `aud` too unless ignored; exp equal to now is expired.
+// Checks claims first where that is cheaper, then the signature; reports one fault. `exp`, `iss`, `sub` must
+// be there and well-typed; `aud` too unless ignored; exp equal to now is expired.
 Result<VerifiedJwt, JwtFault> verify(const EncodedJwt& jwt, const Expectations& expectations,
                                      std::span<const VerifyingKey> keys, UnixTime now);
 

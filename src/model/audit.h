@@ -1,5 +1,5 @@
-// One record per decision, allowed or denied (decision D-53). Ids and reasons only: a record never holds a code,
-// token, verifier, secret, key or password, nor anything from which one could be found.
+// One record per decision, allowed or denied (decision D-53). Ids and reasons only: a record never holds a
+// code, token, verifier, secret, key or password, nor anything from which one could be found.
 #pragma once
 
 #include <cstdint>
@@ -16,23 +16,23 @@ namespace behalf {
 enum class AuditOutcome { kAllowed, kDenied };
 
 struct AuditRecord {
-  std::string event;       // "token.authorization_code", "consent.allow", "agent.suspend", ...
+  std::string event;  // "token.authorization_code", "consent.allow", "agent.suspend", ...
   AuditOutcome outcome = AuditOutcome::kDenied;
-  std::string error;       // the code the caller saw, for a denial
-  std::string reason;      // machine-readable cause; may say more than the caller was told
+  std::string error;   // the code the caller saw, for a denial
+  std::string reason;  // machine-readable cause; may say more than the caller was told
   std::string request_id;
-  std::string trace;       // W3C trace id the caller sent, if well-formed
-  std::string peer;        // network address
-  std::string user;        // the person
+  std::string trace;  // W3C trace id the caller sent, if well-formed
+  std::string peer;   // network address
+  std::string user;   // the person
   std::string client;
-  std::string agent;       // the agent in question (requested, proved, or outermost)
-  DelegationChain chain;   // as it results
+  std::string agent;      // the agent in question (requested, proved, or outermost)
+  DelegationChain chain;  // as it results
   std::string grant;
-  std::string node;        // the code or token issued, judged or ended
+  std::string node;  // the code or token issued, judged or ended
   std::string parent;
   std::string scope;
   std::string resource;
-  json::Value details;     // further members, by event; null: none
+  json::Value details;  // further members, by event; null: none
 };
 
 // A record as it stands in the log: numbered, timed, chained by hash.

@@ -1,5 +1,5 @@
-// The front channel's stored things: the authorization request, which nothing the browser sends later can change
-// (invariant I7), and the session of a signed-in person.
+// The front channel's stored things: the authorization request, which nothing the browser sends later can
+// change (invariant I7), and the session of a signed-in person.
 //
 //   pushed ──> pending ──> completed
 //     (PAR)      │  bound to one browser
@@ -33,20 +33,20 @@ struct AuthorizationRequest {
   std::string browser_hash;  // of the browser's binding cookie; empty while only pushed
   ClientId client;
   int64_t client_epoch = 1;
-  AgentId agent;             // requested_actor, or the client's own agent; empty: none
+  AgentId agent;  // requested_actor, or the client's own agent; empty: none
   bool agent_was_requested = false;
   std::string redirect_uri;
   ResponseMode response_mode = ResponseMode::kQuery;
   std::optional<std::string> state;
   std::string code_challenge;
-  ScopeSet scopes;           // without offline_access
+  ScopeSet scopes;  // without offline_access
   bool offline = false;
   std::vector<ResourceId> resources;
   Prompt prompt;
   std::optional<Seconds> max_age;
   std::string acr_values;
   std::string login_hint;
-  std::string claims;        // Microsoft claims challenge, kept for the audit only
+  std::string claims;  // Microsoft claims challenge, kept for the audit only
   // Set on the way, by us: the sign-in that satisfied prompt and max_age for this request.
   UnixTime created_at;
   UnixTime expires_at;

@@ -11,10 +11,14 @@ bool DelegationChain::contains(const Actor& actor) const {
 
 std::string_view describe(DelegationRefusal refusal) {
   switch (refusal) {
-    case DelegationRefusal::kLoop: return "the actor already appears in the chain";
-    case DelegationRefusal::kTooDeep: return "the chain would be too deep";
-    case DelegationRefusal::kOnwardForbidden: return "the current actor may not delegate to this actor";
-    case DelegationRefusal::kConsentForbids: return "the consent does not allow passing this on";
+    case DelegationRefusal::kLoop:
+      return "the actor already appears in the chain";
+    case DelegationRefusal::kTooDeep:
+      return "the chain would be too deep";
+    case DelegationRefusal::kOnwardForbidden:
+      return "the current actor may not delegate to this actor";
+    case DelegationRefusal::kConsentForbids:
+      return "the consent does not allow passing this on";
   }
   return "refused";
 }
@@ -46,9 +50,12 @@ Result<DelegationChain, DelegationRefusal> extend(const DelegationChain& chain, 
 
 std::string_view describe(ScopeRefusal refusal) {
   switch (refusal) {
-    case ScopeRefusal::kWidening: return "a requested scope is not in what was granted";
-    case ScopeRefusal::kCeiling: return "a requested scope is above a ceiling that applies";
-    case ScopeRefusal::kNothing: return "no scope is left to grant";
+    case ScopeRefusal::kWidening:
+      return "a requested scope is not in what was granted";
+    case ScopeRefusal::kCeiling:
+      return "a requested scope is above a ceiling that applies";
+    case ScopeRefusal::kNothing:
+      return "no scope is left to grant";
   }
   return "refused";
 }

@@ -26,8 +26,8 @@ enum class ActorKind { kAgent, kService };
 // One hop: who acted, as our registry knows it.
 struct Actor {
   ActorKind kind = ActorKind::kAgent;
-  std::string id;         // an agent id, or the client id of a service
-  int64_t epoch = 1;      // of that agent or client when the hop was made
+  std::string id;     // an agent id, or the client id of a service
+  int64_t epoch = 1;  // of that agent or client when the hop was made
   bool operator==(const Actor&) const = default;
 };
 
@@ -43,17 +43,17 @@ struct DelegationChain {
 };
 
 enum class DelegationRefusal {
-  kLoop,            // the actor already stands deeper in the chain (D-68)
-  kTooDeep,         // the result would exceed the server's limit (D-69)
-  kOnwardForbidden, // the current actor may not pass on, or not that deep, or not to this actor
-  kConsentForbids,  // the person did not allow passing on
+  kLoop,             // the actor already stands deeper in the chain (D-68)
+  kTooDeep,          // the result would exceed the server's limit (D-69)
+  kOnwardForbidden,  // the current actor may not pass on, or not that deep, or not to this actor
+  kConsentForbids,   // the person did not allow passing on
 };
 std::string_view describe(DelegationRefusal refusal);
 
 struct ExtensionRules {
   size_t max_depth = kDefaultMaxChainDepth;
-  // The policy of the agent that passes on: the outermost actor, or the subject where an agent acts alone. Null for
-  // a person and for a service, whose registration speaks for itself.
+  // The policy of the agent that passes on: the outermost actor, or the subject where an agent acts alone.
+  // Null for a person and for a service, whose registration speaks for itself.
   const OnwardPolicy* onward = nullptr;
   // How many further hops consent and every earlier agent still allow; see depth_left_after.
   int depth_left = 0;
@@ -75,8 +75,8 @@ enum class ScopeRefusal {
 };
 std::string_view describe(ScopeRefusal refusal);
 
-// RFC 6749 §3.3 with D-36 and D-65: `requested` must be within `parent` and every ceiling, or it is refused, not
-// silently cut; when nothing was requested the intersection is given.
+// RFC 6749 §3.3 with D-36 and D-65: `requested` must be within `parent` and every ceiling, or it is refused,
+// not silently cut; when nothing was requested the intersection is given.
 Result<ScopeSet, ScopeRefusal> narrow_scope(const std::optional<ScopeSet>& requested, const ScopeSet& parent,
                                             std::initializer_list<const ScopeSet*> ceilings);
 

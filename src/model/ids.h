@@ -33,9 +33,9 @@ using UserId = Id<struct UserTag>;
 using AgentId = Id<struct AgentTag>;
 using ClientId = Id<struct ClientTag>;
 using ResourceId = Id<struct ResourceTag>;  // the identifier that appears as `aud`: a URI, or a logical name
-using GrantId = Id<struct GrantTag>;        // one consent and everything that descends from it; claim `grant_id`
-using NodeId = Id<struct NodeTag>;          // one code or token in a lineage; claim `jti`
-using RequestId = Id<struct RequestTag>;    // one stored authorization request
+using GrantId = Id<struct GrantTag>;  // one consent and everything that descends from it; claim `grant_id`
+using NodeId = Id<struct NodeTag>;    // one code or token in a lineage; claim `jti`
+using RequestId = Id<struct RequestTag>;  // one stored authorization request
 using SessionId = Id<struct SessionTag>;
 
 // 26 characters of lower-case Crockford base32: 48 bits of milliseconds, then 80 random bits. Ids made later
@@ -51,8 +51,8 @@ UnixTime time_of_ordered_id(std::string_view id);
 std::string make_secret_text(Random& random);
 inline constexpr size_t kSecretLength = 43;
 
-// An id that a person or the registry chose: 1-255 printable ASCII characters without space, compared byte for
-// byte (decision D-02: no normalisation, no case folding).
+// An id that a person or the registry chose: 1-255 printable ASCII characters without space, compared byte
+// for byte (decision D-02: no normalisation, no case folding).
 bool is_registry_id(std::string_view text);
 
 }  // namespace behalf

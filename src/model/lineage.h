@@ -1,12 +1,13 @@
-// Provenance: every code and token is a node under one root. The store keeps the tree; decisions are made from it,
-// never from what a token or a parameter claims.
+// Provenance: every code and token is a node under one root. The store keeps the tree; decisions are made
+// from it, never from what a token or a parameter claims.
 //
 //   grant (one consent) ──> code ──> access token ──> exchanged access token ──> ...
 //                             └────> refresh token ──> its successor, access tokens
 //   client_credentials token (its own root) ──> exchanged access token ──> ...
 //
-// A node is dead when it ended or expired, when its grant ended or expired, or when any principal it names (person,
-// client, every actor of the chain) is no longer active in the epoch it was issued under (invariant I5).
+// A node is dead when it ended or expired, when its grant ended or expired, or when any principal it names
+// (person, client, every actor of the chain) is no longer active in the epoch it was issued under (invariant
+// I5).
 #pragma once
 
 #include <optional>
@@ -31,7 +32,8 @@ struct Subject {
   bool operator==(const Subject&) const = default;
 };
 
-// How the person signed in; travels unchanged through refresh and exchange (RFC 9470: never laundered upward).
+// How the person signed in; travels unchanged through refresh and exchange (RFC 9470: never laundered
+// upward).
 struct SignIn {
   UnixTime auth_time;
   std::string acr;
@@ -91,13 +93,13 @@ struct Node {
   int64_t client_epoch = 1;
   std::vector<ClientStamp> via;  // clients of the nodes above, where they differ: their end ends this too
   DelegationChain chain;
-  int depth_left = 0;       // further hops allowed below this node
+  int depth_left = 0;  // further hops allowed below this node
   ScopeSet scope;
-  ResourceId resource;      // `aud` of an access token; empty for a code and a refresh token
+  ResourceId resource;                // `aud` of an access token; empty for a code and a refresh token
   std::vector<ResourceId> resources;  // what a code or refresh token may be turned into, one at a time
   bool offline = false;
   std::optional<SignIn> sign_in;
-  json::Value may_act;      // null: none
+  json::Value may_act;          // null: none
   bool is_actor_token = false;  // audience is this server: proves an agent, opens no API (D-04 a)
   std::optional<CodeBinding> code;
   UnixTime issued_at;
@@ -105,7 +107,7 @@ struct Node {
   std::optional<UnixTime> spent_at;
   std::optional<UnixTime> ended_at;
   std::string ended_cause;
-  NodeId successor;         // of a refresh token that was rotated
+  NodeId successor;  // of a refresh token that was rotated
 };
 
 }  // namespace behalf

@@ -6,19 +6,26 @@ namespace behalf {
 
 std::string_view name_of(Status status) {
   switch (status) {
-    case Status::kActive: return "active";
-    case Status::kSuspended: return "suspended";
-    case Status::kDeleted: return "deleted";
+    case Status::kActive:
+      return "active";
+    case Status::kSuspended:
+      return "suspended";
+    case Status::kDeleted:
+      return "deleted";
   }
   return "deleted";
 }
 
 std::string_view name_of(ClientAuthMethod method) {
   switch (method) {
-    case ClientAuthMethod::kNone: return "none";
-    case ClientAuthMethod::kClientSecretBasic: return "client_secret_basic";
-    case ClientAuthMethod::kClientSecretPost: return "client_secret_post";
-    case ClientAuthMethod::kPrivateKeyJwt: return "private_key_jwt";
+    case ClientAuthMethod::kNone:
+      return "none";
+    case ClientAuthMethod::kClientSecretBasic:
+      return "client_secret_basic";
+    case ClientAuthMethod::kClientSecretPost:
+      return "client_secret_post";
+    case ClientAuthMethod::kPrivateKeyJwt:
+      return "private_key_jwt";
   }
   return "none";
 }

@@ -16,8 +16,8 @@ namespace behalf {
 enum class Status { kActive, kSuspended, kDeleted };
 std::string_view name_of(Status status);
 
-// What every user, agent and client has. `epoch` grows whenever the principal is suspended, deleted or made anew:
-// whatever was issued under an earlier epoch is dead for good, also after a return (invariant I5).
+// What every user, agent and client has. `epoch` grows whenever the principal is suspended, deleted or made
+// anew: whatever was issued under an earlier epoch is dead for good, also after a return (invariant I5).
 // `version` grows with every change, so that a decision made on a stale copy is noticed.
 struct Principal {
   Status status = Status::kActive;
@@ -36,17 +36,17 @@ struct AllowList {
 
 struct User : Principal {
   UserId id;
-  std::string username;       // what is typed at login; may change, the id may not
+  std::string username;  // what is typed at login; may change, the id may not
   std::string display_name;
-  std::string password_hash;  // argon2id PHC string; empty: cannot log in with a password
+  std::string password_hash;             // argon2id PHC string; empty: cannot log in with a password
   std::optional<ScopeSet> entitlements;  // the most this person may delegate; absent: everything
 };
 
 // To whom, how deep and how long an agent may pass on what it was given.
 struct OnwardPolicy {
-  AllowList to;                    // agents (and service clients) that may come next
-  int depth = 0;                   // further hops after this agent; 0: may not pass it on
-  std::optional<Seconds> lifetime; // the longest life of a token passed on
+  AllowList to;                     // agents (and service clients) that may come next
+  int depth = 0;                    // further hops after this agent; 0: may not pass it on
+  std::optional<Seconds> lifetime;  // the longest life of a token passed on
   bool operator==(const OnwardPolicy&) const = default;
 };
 
@@ -63,7 +63,8 @@ struct Agent : Principal {
   AllowList users{.everyone = true, .names = {}};
   AllowList resources{.everyone = true, .names = {}};
   OnwardPolicy onward;
-  std::vector<std::string> reenter_after;  // agents after which it may appear a second time in one chain (D-68)
+  std::vector<std::string>
+      reenter_after;  // agents after which it may appear a second time in one chain (D-68)
   Seconds access_token_lifetime{300};
   std::optional<Seconds> refresh_lifetime;  // absent: no refresh tokens (D-31)
   bool bearer_actor_tokens = false;         // AS-issued actor tokens without a key are accepted (D-08)
@@ -77,18 +78,18 @@ struct Client : Principal {
   ClientId id;
   std::string name;
   ClientAuthMethod auth_method = ClientAuthMethod::kClientSecretBasic;
-  std::string secret_hash;               // keyed hash, base64url; empty: none
-  std::string previous_secret_hash;      // valid until previous_secret_until, for rotation without an outage
+  std::string secret_hash;           // keyed hash, base64url; empty: none
+  std::string previous_secret_hash;  // valid until previous_secret_until, for rotation without an outage
   UnixTime previous_secret_until;
-  json::Value jwks;                      // for private_key_jwt
+  json::Value jwks;  // for private_key_jwt
   std::vector<std::string> redirect_uris;
   std::vector<std::string> grant_types;
-  ScopeSet scopes;                       // ceiling
-  AgentId agent;                         // this client IS that agent (D-13); empty: it is not
-  ResourceId resource;                   // the protected resource this client is (D-61, D-81); empty: none
-  bool acts_as_service = false;          // without an agent of its own it may be an actor under its client id (D-66)
-  std::vector<std::string> introduces;   // agents it may bring in for a user token that names no agent (D-73)
-  json::Value may_act;                   // put into tokens issued to it (RFC 8693 §4.4); null: none
+  ScopeSet scopes;               // ceiling
+  AgentId agent;                 // this client IS that agent (D-13); empty: it is not
+  ResourceId resource;           // the protected resource this client is (D-61, D-81); empty: none
+  bool acts_as_service = false;  // without an agent of its own it may be an actor under its client id (D-66)
+  std::vector<std::string> introduces;  // agents it may bring in for a user token that names no agent (D-73)
+  json::Value may_act;                  // put into tokens issued to it (RFC 8693 §4.4); null: none
   bool require_requested_actor = false;
   bool require_pushed_authorization_requests = false;
   Seconds access_token_lifetime{600};
@@ -105,8 +106,8 @@ struct ScopeDefinition {
   bool operator==(const ScopeDefinition&) const = default;
 };
 
-// Whoever holds `scope` at this resource may, when the resource itself calls on, obtain `gives` elsewhere: the explicit
-// table for places whose scopes have other names (D-65).
+// Whoever holds `scope` at this resource may, when the resource itself calls on, obtain `gives` elsewhere:
+// the explicit table for places whose scopes have other names (D-65).
 struct ScopeMapping {
   std::string scope;
   ScopeSet gives;
@@ -117,13 +118,13 @@ struct Resource {
   ResourceId id;
   int64_t version = 1;
   std::string name;
-  std::vector<std::string> aliases;      // other spellings clients send; `aud` is always the id
+  std::vector<std::string> aliases;  // other spellings clients send; `aud` is always the id
   std::vector<ScopeDefinition> scopes;
   std::vector<ScopeMapping> scope_map;
   std::string signing_alg = "ES256";
   std::optional<Seconds> access_token_lifetime;
-  bool emit_aut = false;                 // `aut: APPLICATION_USER` (D-27)
-  std::string required_acr;              // an On-Behalf-Of call below it is answered interaction_required (D-83)
+  bool emit_aut = false;     // `aut: APPLICATION_USER` (D-27)
+  std::string required_acr;  // an On-Behalf-Of call below it is answered interaction_required (D-83)
 
   ScopeSet scope_set() const;
   const ScopeDefinition* find_scope(std::string_view name) const;

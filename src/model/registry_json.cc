@@ -87,7 +87,8 @@ class Reader {
       return items;
     }
     for (const json::Value& item : *value->array()) {
-      if (item.string() == nullptr || item.string()->empty() || item.string()->size() > kMaxText) {
+      if (item.string() == nullptr || item.string()->empty() || item.string()->size() > kMaxText ||
+          !is_plain(*item.string())) {
         complain(std::string(name) + " must be a list of texts");
         return {};
       }
@@ -105,8 +106,10 @@ class Reader {
     }
     AllowList allow;
     for (std::string& item : list(name)) {
-      if (item == "*") allow.everyone = true;
-      else allow.names.push_back(std::move(item));
+      if (item == "*")
+        allow.everyone = true;
+      else
+        allow.names.push_back(std::move(item));
     }
     if (allow.everyone && !allow.names.empty()) complain(std::string(name) + " has \"*\" beside names");
     return allow;
@@ -114,7 +117,8 @@ class Reader {
   ScopeSet scopes(std::string_view name) {
     ScopeSet set;
     for (const std::string& token : list(name)) {
-      if (!ScopeSet::is_token(token)) complain(std::string(name) + " has \"" + token + "\", which is no scope");
+      if (!ScopeSet::is_token(token))
+        complain(std::string(name) + " has \"" + token + "\", which is no scope");
       set.add(token);
     }
     return set;
@@ -151,19 +155,22 @@ class Reader {
   }
 
  private:
-  // Registry text is shown to people: no control characters, nothing that reorders or hides text.
+  // Registry text is shown to people: no control characters, nothing that reorders, hides or tags text.
   static bool is_plain(std::string_view text) {
     if (!is_utf8(text)) return false;
-    for (size_t i = 0; i < text.size(); ++i) {
-      const auto byte = static_cast<unsigned char>(text[i]);
-      if (byte < 0x20 || byte == 0x7F) return false;
-      if (byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0) return false;
-      if (byte != 0xE2 || i + 2 >= text.size()) continue;
-      const int point = ((byte & 0x0F) << 12) | ((static_cast<unsigned char>(text[i + 1]) & 0x3F) << 6) |
-                        (static_cast<unsigned char>(text[i + 2]) & 0x3F);
-      const bool invisible = (point >= 0x200B && point <= 0x200F) || (point >= 0x2028 && point <= 0x202E) ||
-                             (point >= 0x2060 && point <= 0x206F);
-      if (invisible) return false;
+    for (size_t i = 0; i < text.size();) {
+      const auto lead = static_cast<unsigned char>(text[i]);
+      const size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+      uint32_t point = length == 1 ? lead : lead & (0xFFU >> (length + 1));
+      for (size_t k = 1; k < length; ++k)
+        point = (point << 6) | (static_cast<unsigned char>(text[i + k]) & 0x3FU);
+      i += length;
+      const bool control = point < 0x20 || (point >= 0x7F && point < 0xA0);
+      const bool invisible = point == 0xAD || point == 0x61C || point == 0x180E || point == 0xFEFF ||
+                             (point >= 0x200B && point <= 0x200F) || (point >= 0x2028 && point <= 0x202E) ||
+                             (point >= 0x2060 && point <= 0x206F) || (point >= 0xFFF9 && point <= 0xFFFB) ||
+                             (point >= 0xE0000 && point <= 0xE007F);
+      if (control || invisible) return false;
     }
     return true;
   }
@@ -203,9 +210,9 @@ constexpr Seconds kSecond{1};
 constexpr Seconds kHour{3600};
 constexpr Seconds kYear{365 * 86400};
 
-constexpr std::string_view kGrantTypes[] = {
-    "authorization_code", "refresh_token", "client_credentials",
-    "urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:jwt-bearer"};
+constexpr std::string_view kGrantTypes[] = {"authorization_code", "refresh_token", "client_credentials",
+                                            "urn:ietf:params:oauth:grant-type:token-exchange",
+                                            "urn:ietf:params:oauth:grant-type:jwt-bearer"};
 
 }  // namespace
 
@@ -336,7 +343,8 @@ Result<Agent, std::string> parse_agent(const json::Value& value, Detail detail) 
   if (!onward_value.is_null()) {
     Reader onward("onward policy of agent \"" + agent.id.text() + "\"", onward_value);
     agent.onward.to = onward.allow_list("to", {});
-    agent.onward.depth = static_cast<int>(onward.integer("depth", agent.onward.to.names.empty() ? 0 : 1, 0, 16));
+    agent.onward.depth =
+        static_cast<int>(onward.integer("depth", agent.onward.to.names.empty() ? 0 : 1, 0, 16));
     agent.onward.lifetime = onward.duration("lifetime", kSecond, kHour);
     const auto checked = onward.finish(Fine{});
     if (!checked) return Refused{checked.reason()};
@@ -358,8 +366,9 @@ Result<Client, std::string> parse_client(const json::Value& value, Detail detail
   client.name = reader.required_text("name");
   const std::string method = reader.text("auth_method", "client_secret_basic");
   bool known_method = false;
-  for (const ClientAuthMethod candidate : {ClientAuthMethod::kNone, ClientAuthMethod::kClientSecretBasic,
-                                           ClientAuthMethod::kClientSecretPost, ClientAuthMethod::kPrivateKeyJwt}) {
+  for (const ClientAuthMethod candidate :
+       {ClientAuthMethod::kNone, ClientAuthMethod::kClientSecretBasic, ClientAuthMethod::kClientSecretPost,
+        ClientAuthMethod::kPrivateKeyJwt}) {
     if (name_of(candidate) != method) continue;
     client.auth_method = candidate;
     known_method = true;
@@ -375,7 +384,8 @@ Result<Client, std::string> parse_client(const json::Value& value, Detail detail
   for (const std::string& uri : client.redirect_uris) {
     if (!is_registrable_redirect(uri)) {
       reader.complain("redirect_uris has \"" + uri +
-                      "\"; allowed are https, http on a loopback host, and private-use schemes with a dot, without fragment");
+                      "\"; allowed are https, http on a loopback host, and private-use schemes with a dot, "
+                      "without fragment");
     }
   }
   client.grant_types = reader.list("grant_types");
@@ -424,7 +434,8 @@ Result<Resource, std::string> parse_resource(const json::Value& value, Detail de
         Reader scope("scope of resource \"" + resource.id.text() + "\"", item);
         ScopeDefinition definition;
         definition.name = scope.required_text("name");
-        if (!definition.name.empty() && !ScopeSet::is_token(definition.name)) scope.complain("name is no scope token");
+        if (!definition.name.empty() && !ScopeSet::is_token(definition.name))
+          scope.complain("name is no scope token");
         if (definition.name == "offline_access" || definition.name == "openid") {
           scope.complain("\"" + definition.name + "\" is reserved");
         }
@@ -432,7 +443,8 @@ Result<Resource, std::string> parse_resource(const json::Value& value, Detail de
         definition.description = scope.text("description");
         const auto checked = scope.finish(Fine{});
         if (!checked) return Refused{checked.reason()};
-        if (resource.find_scope(definition.name) != nullptr) reader.complain("scope " + definition.name + " twice");
+        if (resource.find_scope(definition.name) != nullptr)
+          reader.complain("scope " + definition.name + " twice");
         resource.scopes.push_back(std::move(definition));
       }
     }
@@ -456,7 +468,8 @@ Result<Resource, std::string> parse_resource(const json::Value& value, Detail de
   }
   resource.signing_alg = reader.text("signing_alg", "ES256");
   constexpr std::string_view kAlgorithms[] = {"ES256", "EdDSA", "PS256", "RS256"};
-  if (std::find(std::begin(kAlgorithms), std::end(kAlgorithms), resource.signing_alg) == std::end(kAlgorithms)) {
+  if (std::find(std::begin(kAlgorithms), std::end(kAlgorithms), resource.signing_alg) ==
+      std::end(kAlgorithms)) {
     reader.complain("signing_alg must be ES256, EdDSA, PS256 or RS256");
   }
   resource.access_token_lifetime = reader.duration("access_token_lifetime", kSecond, kHour);

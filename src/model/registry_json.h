@@ -1,5 +1,5 @@
-// Users, agents, clients and resources as JSON: the form of the state file, of the administration API and of the
-// stored documents. Strict: unknown members, wrong types and impossible values are errors in plain words.
+// Users, agents, clients and resources as JSON: the form of the state file, of the administration API and of
+// the stored documents. Strict: unknown members, wrong types and impossible values are errors in plain words.
 #pragma once
 
 #include <string>
@@ -10,7 +10,8 @@
 
 namespace behalf {
 
-// kState is what an operator writes and sees; kStored adds what only the store keeps (hashes, status, epochs).
+// kState is what an operator writes and sees; kStored adds what only the store keeps (hashes, status,
+// epochs).
 enum class Detail { kState, kStored };
 
 json::Value to_json(const User& user, Detail detail);

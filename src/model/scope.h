@@ -15,7 +15,8 @@ class ScopeSet {
 
   ScopeSet() = default;
   ScopeSet(std::initializer_list<std::string_view> tokens);
-  // Space-separated tokens; nothing if a character is not allowed, or for too many. Empty text is the empty set.
+  // Space-separated tokens; nothing if a character is not allowed, or for too many. Empty text is the empty
+  // set.
   static std::optional<ScopeSet> parse(std::string_view text);
   static bool is_token(std::string_view text);
 

@@ -69,12 +69,13 @@ Result<ActorProof, ActorFault> read_actor_token(Call& call, std::string_view act
                                        *keys, call.now);
   if (!verified) return bad_token("actor_token: " + std::string(describe(verified.reason())));
   ActorAssertion assertion{.agent = agent->id.text(),
-                                  .agent_version = agent->version,
-                                  .jti = std::string(verified->jti()),
-                                  .expires_at = verified->expires_at(),
-                                  .client_id = {},
-                                  .c_hash = {}};
-  for (const auto& [name, target] : {std::pair{"client_id", &assertion.client_id}, std::pair{"c_hash", &assertion.c_hash}}) {
+                           .agent_version = agent->version,
+                           .jti = std::string(verified->jti()),
+                           .expires_at = verified->expires_at(),
+                           .client_id = {},
+                           .c_hash = {}};
+  for (const auto& [name, target] :
+       {std::pair{"client_id", &assertion.client_id}, std::pair{"c_hash", &assertion.c_hash}}) {
     const json::Value* claim = verified->claims().find(name);
     if (claim == nullptr) continue;
     if (claim->string() == nullptr || claim->string()->empty()) return bad_token("actor_token_claim_type");
@@ -91,11 +92,13 @@ Result<std::shared_ptr<const Agent>, ActorFault> confirm_actor(Call& call, const
     const auto node = transaction.find_node(issued->node);
     if (node == nullptr || node->kind != NodeKind::kAccessToken) return bad_token("actor_token_unknown");
     if (!node->is_actor_token) return bad_token("actor_token_audience");
-    if (node->subject.kind != SubjectKind::kAgent || !node->chain.empty()) return bad_token("actor_token_subject");
+    if (node->subject.kind != SubjectKind::kAgent || !node->chain.empty())
+      return bad_token("actor_token_subject");
     const std::string_view dead = why_dead(transaction, *node, call.now);
     if (!dead.empty()) return bad_token("actor_token_" + std::string(dead));
     auto agent = transaction.find_agent(AgentId(node->subject.id));
-    // D-08: without a key it is a bearer token; only confidential clients, and only where the agent's policy says so.
+    // D-08: without a key it is a bearer token; only confidential clients, and only where the agent's policy
+    // says so.
     if (client.registration().is_public()) return bad_token("actor_token_bearer_from_public_client");
     if (!agent->bearer_actor_tokens) return bad_token("actor_token_bearer_not_allowed");
     call.audit.agent = agent->id.text();
@@ -112,7 +115,8 @@ Result<std::shared_ptr<const Agent>, ActorFault> confirm_actor(Call& call, const
     return bad_token("actor_token_for_other_code");
   }
   // D-09: single use until it expires, whoever presents it for whatever.
-  if (!transaction.remember_jti(assertion.agent, assertion.jti, assertion.expires_at + call.settings().clock_leeway)) {
+  if (!transaction.remember_jti(assertion.agent, assertion.jti,
+                                assertion.expires_at + call.settings().clock_leeway)) {
     return bad_token("actor_token_replayed");
   }
   call.audit.agent = agent->id.text();

@@ -1,8 +1,10 @@
-// The agent's proof (decision D-04): a short access token of ours for this server itself, or an assertion the agent
-// signed with a registered key. Never an ID token, a refresh token, a token for another audience, or one with `act`.
+// The agent's proof (decision D-04): a short access token of ours for this server itself, or an assertion the
+// agent signed with a registered key. Never an ID token, a refresh token, a token for another audience, or
+// one with `act`.
 //
-// Two halves, like client authentication: `read_actor_token` proves without a transaction, `confirm_actor` inside it sees
-// that the agent still stands, that the proof was not used before, and that policy accepts this kind of proof here.
+// Two halves, like client authentication: `read_actor_token` proves without a transaction, `confirm_actor`
+// inside it sees that the agent still stands, that the proof was not used before, and that policy accepts
+// this kind of proof here.
 #pragma once
 
 #include <memory>
@@ -41,7 +43,8 @@ class ActorProof {
  private:
   friend Result<ActorProof, ActorFault> read_actor_token(Call&, std::string_view, std::string_view);
   friend Result<std::shared_ptr<const Agent>, ActorFault> confirm_actor(Call&, const ActorProof&,
-                                                                        const AuthenticatedClient&, std::string_view,
+                                                                        const AuthenticatedClient&,
+                                                                        std::string_view,
                                                                         store::Transaction&);
   explicit ActorProof(std::variant<ActorAssertion, IssuedActorToken> proof) : proof_(std::move(proof)) {}
   std::variant<ActorAssertion, IssuedActorToken> proof_;

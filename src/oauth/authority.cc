@@ -9,7 +9,8 @@ namespace behalf::oauth {
 Answer<std::optional<ScopeSet>> read_scope(const http::Form& form) {
   if (!form.has("scope")) return std::optional<ScopeSet>{};
   auto scope = ScopeSet::parse(form.get("scope"));
-  if (!scope || scope->empty()) return refuse(ErrorCode::kInvalidScope, "scope is malformed", "scope_malformed");
+  if (!scope || scope->empty())
+    return refuse(ErrorCode::kInvalidScope, "scope is malformed", "scope_malformed");
   return std::optional<ScopeSet>(std::move(*scope));
 }
 
@@ -18,9 +19,11 @@ Answer<std::shared_ptr<const Resource>> read_target(const Call& call, const http
   std::shared_ptr<const Resource> target;
   const auto take = [&](std::string_view name) -> Answer<Fine> {
     auto resource = registry.find_resource(name);
-    if (resource == nullptr) return refuse(ErrorCode::kInvalidTarget, "the resource is not known here", "target_unknown");
+    if (resource == nullptr)
+      return refuse(ErrorCode::kInvalidTarget, "the resource is not known here", "target_unknown");
     if (target != nullptr && target->id != resource->id) {
-      return refuse(ErrorCode::kInvalidTarget, "one token has one audience; ask again for the next", "several_targets");
+      return refuse(ErrorCode::kInvalidTarget, "one token has one audience; ask again for the next",
+                    "several_targets");
     }
     target = std::move(resource);
     return Fine{};
@@ -28,7 +31,8 @@ Answer<std::shared_ptr<const Resource>> read_target(const Call& call, const http
   for (const std::string_view name : form.all("resource")) {
     if (name.empty()) continue;
     if (!canonical_resource(name)) {
-      return refuse(ErrorCode::kInvalidTarget, "resource must be an absolute URI without fragment", "target_malformed");
+      return refuse(ErrorCode::kInvalidTarget, "resource must be an absolute URI without fragment",
+                    "target_malformed");
     }
     TRY(take(name));
   }
@@ -48,13 +52,15 @@ Answer<ScopeSet> narrow(store::ReadTransaction& transaction, const std::optional
   }
   if (ceilings.subject->kind == SubjectKind::kUser) {
     const auto user = transaction.find_user(UserId(ceilings.subject->id));
-    if (user == nullptr) most = {};
-    else if (user->entitlements) most = most.intersect(*user->entitlements);
+    if (user == nullptr)
+      most = {};
+    else if (user->entitlements)
+      most = most.intersect(*user->entitlements);
   }
   auto granted = narrow_scope(requested, parent, {&most});
   if (granted) return std::move(granted).value();
   return refuse(ErrorCode::kInvalidScope, describe(granted.reason()),
-                granted.reason() == ScopeRefusal::kWidening ? "scope_widening"
+                granted.reason() == ScopeRefusal::kWidening  ? "scope_widening"
                 : granted.reason() == ScopeRefusal::kCeiling ? "scope_ceiling"
                                                              : "scope_empty");
 }
@@ -64,12 +70,13 @@ std::string_view why_not_allowed(const Agent& agent, const Client& client, const
   if (!agent.is_active()) return "agent_inactive";
   if (!agent.clients.allows(client.id.text()) && client.agent != agent.id) return "agent_not_for_this_client";
   if (subject.kind == SubjectKind::kUser && !agent.users.allows(subject.id)) return "agent_not_for_this_user";
-  if (resource != nullptr && !agent.resources.allows(resource->id.text())) return "agent_not_for_this_resource";
+  if (resource != nullptr && !agent.resources.allows(resource->id.text()))
+    return "agent_not_for_this_resource";
   return {};
 }
 
-Seconds access_token_lifetime(store::ReadTransaction& transaction, const Settings& settings, const Client& client,
-                              const DelegationChain& chain, const Resource* resource) {
+Seconds access_token_lifetime(store::ReadTransaction& transaction, const Settings& settings,
+                              const Client& client, const DelegationChain& chain, const Resource* resource) {
   Seconds lifetime = std::min(settings.access_token_lifetime_limit, client.access_token_lifetime);
   for (const Actor& actor : chain.actors) {
     if (actor.kind != ActorKind::kAgent) continue;
@@ -77,7 +84,8 @@ Seconds access_token_lifetime(store::ReadTransaction& transaction, const Setting
       lifetime = std::min(lifetime, agent->access_token_lifetime);
     }
   }
-  if (resource != nullptr && resource->access_token_lifetime) lifetime = std::min(lifetime, *resource->access_token_lifetime);
+  if (resource != nullptr && resource->access_token_lifetime)
+    lifetime = std::min(lifetime, *resource->access_token_lifetime);
   return lifetime;
 }
 

@@ -16,12 +16,12 @@ namespace behalf::oauth {
 // The `scope` parameter; nothing if it was left out.
 Answer<std::optional<ScopeSet>> read_scope(const http::Form& form);
 
-// The target that `resource` and `audience` name; null if neither was sent. invalid_target for what is unknown, malformed,
-// more than one, or two different things.
+// The target that `resource` and `audience` name; null if neither was sent. invalid_target for what is
+// unknown, malformed, more than one, or two different things.
 Answer<std::shared_ptr<const Resource>> read_target(const Call& call, const http::Form& form);
 
-// granted = asked for ∩ what the parent has ∩ client ∩ every agent of the chain ∩ the person's entitlement ∩ what the
-// target knows. Asking beyond it is refused, not cut; not asking gives all of it.
+// granted = asked for ∩ what the parent has ∩ client ∩ every agent of the chain ∩ the person's entitlement ∩
+// what the target knows. Asking beyond it is refused, not cut; not asking gives all of it.
 struct ScopeCeilings {
   const Client* client = nullptr;
   const DelegationChain* chain = nullptr;
@@ -35,11 +35,13 @@ Answer<ScopeSet> narrow(store::ReadTransaction& transaction, const std::optional
 std::string_view why_not_allowed(const Agent& agent, const Client& client, const Subject& subject,
                                  const Resource* resource);
 
-// How long an access token may live: the shortest of client, agents of the chain, resource and the server's limit.
-Seconds access_token_lifetime(store::ReadTransaction& transaction, const Settings& settings, const Client& client,
-                              const DelegationChain& chain, const Resource* resource);
+// How long an access token may live: the shortest of client, agents of the chain, resource and the server's
+// limit.
+Seconds access_token_lifetime(store::ReadTransaction& transaction, const Settings& settings,
+                              const Client& client, const DelegationChain& chain, const Resource* resource);
 
-// Whole seconds, rounded down, as `exp` says it; at least one second after `now`, or the token is not worth issuing.
+// Whole seconds, rounded down, as `exp` says it; at least one second after `now`, or the token is not worth
+// issuing.
 std::optional<UnixTime> usable_end(UnixTime now, UnixTime end);
 
 }  // namespace behalf::oauth

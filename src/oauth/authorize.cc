@@ -21,8 +21,9 @@ Refused<OAuthError> bad(std::string_view description, std::string_view reason) {
 
 bool is_challenge(std::string_view text) {
   return text.size() == 43 && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-  });
+           return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+                  c == '_';
+         });
 }
 
 Answer<Fine> read_prompt(std::string_view text, Prompt& prompt) {
@@ -30,11 +31,16 @@ Answer<Fine> read_prompt(std::string_view text, Prompt& prompt) {
     const size_t space = text.find(' ');
     const std::string_view word = text.substr(0, space);
     text = space == std::string_view::npos ? std::string_view{} : text.substr(space + 1);
-    if (word == "none") prompt.none = true;
-    else if (word == "login") prompt.login = true;
-    else if (word == "consent") prompt.consent = true;
-    else if (word == "select_account") prompt.select_account = true;
-    else if (!word.empty()) return bad("prompt has an unknown value", "prompt_unknown");
+    if (word == "none")
+      prompt.none = true;
+    else if (word == "login")
+      prompt.login = true;
+    else if (word == "consent")
+      prompt.consent = true;
+    else if (word == "select_account")
+      prompt.select_account = true;
+    else if (!word.empty())
+      return bad("prompt has an unknown value", "prompt_unknown");
   }
   if (prompt.none && (prompt.login || prompt.consent || prompt.select_account)) {  // OIDC Core §3.1.2.1
     return bad("prompt=none stands alone", "prompt_none_with_others");
@@ -44,18 +50,22 @@ Answer<Fine> read_prompt(std::string_view text, Prompt& prompt) {
 
 class Reading {
  public:
-  Reading(Call& call, const http::Form& form, Channel channel) : call_(call), form_(form), channel_(channel) {}
+  Reading(Call& call, const http::Form& form, Channel channel)
+      : call_(call), form_(form), channel_(channel) {}
 
   // X01: until this has succeeded there is no address that an answer may go to.
   Answer<Fine> find_client_and_redirect() {
     for (const std::string_view name : {"client_id", "redirect_uri"}) {
-      if (form_.all(name).size() > 1) return bad(std::string(name) + " is sent more than once", "repeated_parameter");
+      if (form_.all(name).size() > 1)
+        return bad(std::string(name) + " is sent more than once", "repeated_parameter");
     }
     if (!form_.has("client_id")) return bad("client_id is required", "client_id_missing");
     client_ = call_.services.store.registry().find_client(form_.get("client_id"));
     if (is_registry_id(form_.get("client_id"))) call_.audit.client = form_.get("client_id");
-    if (client_ == nullptr || !client_->is_active()) return bad("the client is not known here", "client_unknown");
-    if (!client_->may_use("authorization_code")) return bad("the client does not use this flow", "grant_type_not_registered");
+    if (client_ == nullptr || !client_->is_active())
+      return bad("the client is not known here", "client_unknown");
+    if (!client_->may_use("authorization_code"))
+      return bad("the client does not use this flow", "grant_type_not_registered");
     const std::string_view presented = form_.get("redirect_uri");
     if (presented.empty()) return bad("redirect_uri is required", "redirect_uri_missing");
     const auto& registered = client_->redirect_uris;
@@ -112,7 +122,8 @@ class Reading {
     const std::string_view type = form_.get("response_type");
     if (type.empty()) return bad("response_type is required", "response_type_missing");
     if (type != "code") {  // X05
-      return refuse(ErrorCode::kUnsupportedResponseType, "only response_type=code is offered", "response_type");
+      return refuse(ErrorCode::kUnsupportedResponseType, "only response_type=code is offered",
+                    "response_type");
     }
     const std::string_view mode = form_.get("response_mode");
     if (!mode.empty() && mode != "query" && to_.response_mode != ResponseMode::kFormPost) {  // D-16
@@ -124,11 +135,13 @@ class Reading {
 
   Answer<Fine> read_pkce() {  // D-17, X03
     const std::string_view challenge = form_.get("code_challenge");
-    if (challenge.empty()) return bad("code_challenge is required (PKCE, RFC 7636)", "code_challenge_missing");
+    if (challenge.empty())
+      return bad("code_challenge is required (PKCE, RFC 7636)", "code_challenge_missing");
     if (form_.get("code_challenge_method") != "S256") {
       return bad("code_challenge_method must be S256", "code_challenge_method");
     }
-    if (!is_challenge(challenge)) return bad("code_challenge must be 43 characters of base64url", "code_challenge_malformed");
+    if (!is_challenge(challenge))
+      return bad("code_challenge must be 43 characters of base64url", "code_challenge_malformed");
     request_.code_challenge = challenge;
     return Fine{};
   }
@@ -146,14 +159,17 @@ class Reading {
   }
 
   Answer<Fine> read_agent() {
-    // Sent empty is not the same as not sent: it names no agent, and must not quietly become "no agent" (D-02).
+    // Sent empty is not the same as not sent: it names no agent, and must not quietly become "no agent"
+    // (D-02).
     const auto sent = form_.all("requested_actor");
     const std::string_view name = form_.get("requested_actor");
     if (!sent.empty() && !is_registry_id(name)) {  // X04
-      return bad("requested_actor must be 1-255 printable ASCII characters without space", "requested_actor_malformed");
+      return bad("requested_actor must be 1-255 printable ASCII characters without space",
+                 "requested_actor_malformed");
     }
     if (name.empty()) {
-      if (!client_->agent.empty()) {  // D-13: this client is an agent; it acts as one whether it says so or not
+      if (!client_->agent
+               .empty()) {  // D-13: this client is an agent; it acts as one whether it says so or not
         agent_ = call_.services.store.registry().find_agent(client_->agent.text());
         if (agent_ == nullptr || !agent_->is_active()) return unknown_actor("client_agent_inactive");
         request_.agent = agent_->id;
@@ -191,17 +207,21 @@ class Reading {
       if (resource == nullptr) {
         return refuse(ErrorCode::kInvalidTarget, "the resource is not known here", "target_unknown");
       }
-      if (std::find(resources.begin(), resources.end(), resource) == resources.end()) resources.push_back(resource);
-      if (resources.size() > kMaxResources) return refuse(ErrorCode::kInvalidTarget, "too many resources", "too_many_targets");
+      if (std::find(resources.begin(), resources.end(), resource) == resources.end())
+        resources.push_back(resource);
+      if (resources.size() > kMaxResources)
+        return refuse(ErrorCode::kInvalidTarget, "too many resources", "too_many_targets");
     }
     if (!form_.has("scope")) {  // D-22
       return refuse(ErrorCode::kInvalidScope, "scope is required", "scope_missing");
     }
     auto scopes = ScopeSet::parse(form_.get("scope"));
-    if (!scopes || scopes->empty()) return refuse(ErrorCode::kInvalidScope, "scope is malformed", "scope_malformed");
+    if (!scopes || scopes->empty())
+      return refuse(ErrorCode::kInvalidScope, "scope is malformed", "scope_malformed");
     request_.offline = scopes->contains("offline_access");
     request_.scopes = scopes->without({"offline_access"});
-    if (request_.scopes.empty()) return refuse(ErrorCode::kInvalidScope, "scope names nothing to do", "scope_empty");
+    if (request_.scopes.empty())
+      return refuse(ErrorCode::kInvalidScope, "scope names nothing to do", "scope_empty");
     if (resources.empty()) resources = TRY(infer_resources());
     ScopeSet known;
     for (const auto& resource : resources) known = known.unite(resource->scope_set());
@@ -209,14 +229,16 @@ class Reading {
       return refuse(ErrorCode::kInvalidScope, "a scope is not known at the resource", "scope_unknown");
     }
     if (!request_.scopes.is_at_most(client_->scopes)) {  // X06
-      return refuse(ErrorCode::kInvalidScope, "a scope is not available to this client", "scope_above_client");
+      return refuse(ErrorCode::kInvalidScope, "a scope is not available to this client",
+                    "scope_above_client");
     }
     if (agent_ != nullptr && !request_.scopes.is_at_most(agent_->scopes)) {
       return refuse(ErrorCode::kInvalidScope, "a scope is not available to this agent", "scope_above_agent");
     }
     for (const auto& resource : resources) {
       if (agent_ != nullptr && !agent_->resources.allows(resource->id.text())) {
-        return refuse(ErrorCode::kInvalidTarget, "the agent may not reach this resource", "agent_not_for_this_resource");
+        return refuse(ErrorCode::kInvalidTarget, "the agent may not reach this resource",
+                      "agent_not_for_this_resource");
       }
       request_.resources.push_back(resource->id);
     }
@@ -238,9 +260,11 @@ class Reading {
       knows_some.push_back(resource);
     }
     if (knows_all.size() == 1) return knows_all;
-    if (seen != request_.scopes) return refuse(ErrorCode::kInvalidScope, "a scope is not known here", "scope_unknown");
+    if (seen != request_.scopes)
+      return refuse(ErrorCode::kInvalidScope, "a scope is not known here", "scope_unknown");
     if (is_ambiguous) {
-      return refuse(ErrorCode::kInvalidTarget, "several resources know these scopes; name one with resource", "target_ambiguous");
+      return refuse(ErrorCode::kInvalidTarget, "several resources know these scopes; name one with resource",
+                    "target_ambiguous");
     }
     return knows_some;
   }
@@ -256,17 +280,20 @@ class Reading {
 
 }  // namespace
 
-Result<AuthorizationRequest, AuthorizationRefusal> read_authorization_request(Call& call, const http::Form& form,
-                                                                             Channel channel) {
+Result<AuthorizationRequest, AuthorizationRefusal> read_authorization_request(Call& call,
+                                                                              const http::Form& form,
+                                                                              Channel channel) {
   auto result = Reading(call, form, channel).run();
   if (!result) return result;
   const auto client = call.services.store.registry().find_client(result->client.text());
   if (channel == Channel::kBrowser &&
       (call.settings().require_pushed_authorization_requests ||
        (client != nullptr && client->require_pushed_authorization_requests))) {
-    return Refused{AuthorizationRefusal{
-        OAuthError{ErrorCode::kInvalidRequest, "this client must push its requests first (RFC 9126)", "par_required", {}},
-        return_address(*result)}};
+    return Refused{AuthorizationRefusal{OAuthError{ErrorCode::kInvalidRequest,
+                                                   "this client must push its requests first (RFC 9126)",
+                                                   "par_required",
+                                                   {}},
+                                        return_address(*result)}};
   }
   return result;
 }
@@ -275,14 +302,16 @@ ReturnAddress return_address(const AuthorizationRequest& request) {
   return {request.redirect_uri, request.response_mode, request.state};
 }
 
-ResponseParameters success_parameters(const Settings& settings, const ReturnAddress& to, const std::string& code) {
+ResponseParameters success_parameters(const Settings& settings, const ReturnAddress& to,
+                                      const std::string& code) {
   ResponseParameters parameters{{"code", code}};
   if (to.state) parameters.emplace_back("state", *to.state);
   parameters.emplace_back("iss", settings.issuer);
   return parameters;
 }
 
-ResponseParameters error_parameters(const Settings& settings, const ReturnAddress& to, const OAuthError& error) {
+ResponseParameters error_parameters(const Settings& settings, const ReturnAddress& to,
+                                    const OAuthError& error) {
   ResponseParameters parameters{{"error", std::string(name_of(error.code))}};
   if (!error.description.empty()) parameters.emplace_back("error_description", error.description);
   if (to.state) parameters.emplace_back("state", *to.state);
@@ -291,7 +320,8 @@ ResponseParameters error_parameters(const Settings& settings, const ReturnAddres
 }
 
 std::string response_location(const ReturnAddress& to, const ResponseParameters& parameters) {
-  return to.redirect_uri + (to.redirect_uri.find('?') == std::string::npos ? "?" : "&") + http::write_form(parameters);
+  return to.redirect_uri + (to.redirect_uri.find('?') == std::string::npos ? "?" : "&") +
+         http::write_form(parameters);
 }
 
 namespace {
@@ -309,8 +339,10 @@ PushedActor read_pushed_actor(Call& call, const http::Form& form) {
   if (proof) {
     pushed.proof = std::move(proof).value();
   } else {
-    pushed.error = OAuthError{ErrorCode::kInvalidRequest, "actor_token_invalid: the actor_token is not acceptable",
-                              proof.reason().reason, {}};
+    pushed.error = OAuthError{ErrorCode::kInvalidRequest,
+                              "actor_token_invalid: the actor_token is not acceptable",
+                              proof.reason().reason,
+                              {}};
   }
   return pushed;
 }
@@ -329,8 +361,10 @@ Task<http::Response> push(Call& call) {
     request = bad("request_uri must not be pushed", "request_uri_pushed");
   } else {
     auto read = read_authorization_request(call, parameters, Channel::kPushed);
-    if (read) request = std::move(read).value();
-    else request = Refused{read.reason().error};
+    if (read)
+      request = std::move(read).value();
+    else
+      request = Refused{read.reason().error};
   }
   PushedActor actor = read_pushed_actor(call, *form);
   const std::string secret = make_secret_text(call.services.random);
@@ -339,17 +373,24 @@ Task<http::Response> push(Call& call) {
   std::optional<OAuthError> refusal;
   auto pending = call.commit([&](store::Transaction& transaction) {
     refusal.reset();
-    if (auto confirmed = confirm_client(call, *client, transaction); !confirmed) refusal = confirmed.reason();
-    else if (!request) refusal = request.reason();
-    else if (actor.error) refusal = actor.error;
+    if (auto confirmed = confirm_client(call, *client, transaction); !confirmed)
+      refusal = confirmed.reason();
+    else if (!request)
+      refusal = request.reason();
+    else if (actor.error)
+      refusal = actor.error;
     else if (actor.proof) {
       const auto agent = confirm_actor(call, *actor.proof, *client, {}, transaction);
       if (!agent) {
-        refusal = OAuthError{ErrorCode::kInvalidRequest, "actor_token_invalid: the actor_token is not acceptable",
-                             agent.reason().reason, {}};
+        refusal = OAuthError{ErrorCode::kInvalidRequest,
+                             "actor_token_invalid: the actor_token is not acceptable",
+                             agent.reason().reason,
+                             {}};
       } else if ((*agent)->id != request->agent) {  // X10
-        refusal = OAuthError{ErrorCode::kInvalidRequest, "actor_mismatch: the actor_token proves another actor",
-                             "actor_mismatch", {}};
+        refusal = OAuthError{ErrorCode::kInvalidRequest,
+                             "actor_mismatch: the actor_token proves another actor",
+                             "actor_mismatch",
+                             {}};
       }
     }
     if (refusal) return call.deny(*refusal);

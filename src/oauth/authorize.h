@@ -1,6 +1,7 @@
-// The authorization request (RFC 6749 §4.1.1, RFC 7636, RFC 8707, RFC 9126, draft-oauth-ai-agents-on-behalf-of-user-02
-// §5.1): read once, checked in one order (client, redirect URI, everything else), stored, and never read from the browser
-// again (invariant I7). The same function serves /authorize and /par.
+// The authorization request (RFC 6749 §4.1.1, RFC 7636, RFC 8707, RFC 9126,
+// draft-oauth-ai-agents-on-behalf-of-user-02 §5.1): read once, checked in one order (client, redirect URI,
+// everything else), stored, and never read from the browser again (invariant I7). The same function serves
+// /authorize and /par.
 #pragma once
 
 #include <memory>
@@ -30,16 +31,19 @@ struct AuthorizationRefusal {
 enum class Channel { kBrowser, kPushed };
 
 // Everything but what the person decides. On success the request is complete except for ids and bindings.
-Result<AuthorizationRequest, AuthorizationRefusal> read_authorization_request(Call& call, const http::Form& form,
-                                                                             Channel channel);
+Result<AuthorizationRequest, AuthorizationRefusal> read_authorization_request(Call& call,
+                                                                              const http::Form& form,
+                                                                              Channel channel);
 
 // The address that a stored request answers to.
 ReturnAddress return_address(const AuthorizationRequest& request);
 
 // RFC 6749 §4.1.2, RFC 9207: the parameters of a response, `iss` and `state` included.
 using ResponseParameters = std::vector<std::pair<std::string, std::string>>;
-ResponseParameters success_parameters(const Settings& settings, const ReturnAddress& to, const std::string& code);
-ResponseParameters error_parameters(const Settings& settings, const ReturnAddress& to, const OAuthError& error);
+ResponseParameters success_parameters(const Settings& settings, const ReturnAddress& to,
+                                      const std::string& code);
+ResponseParameters error_parameters(const Settings& settings, const ReturnAddress& to,
+                                    const OAuthError& error);
 // The redirect URI with the parameters appended to its query.
 std::string response_location(const ReturnAddress& to, const ResponseParameters& parameters);
 

@@ -52,11 +52,12 @@ void Call::deny(const OAuthError& error) {
 }
 
 store::Committer::Pending Call::commit(std::function<void(store::Transaction&)> decide) {
-  return services.store.submit([this, base = audit, decide = std::move(decide)](store::Transaction& transaction) {
-    audit = base;
-    decide(transaction);
-    transaction.append_audit(audit, now);
-  });
+  return services.store.submit(
+      [this, base = audit, decide = std::move(decide)](store::Transaction& transaction) {
+        audit = base;
+        decide(transaction);
+        transaction.append_audit(audit, now);
+      });
 }
 
 Task<http::Response> answer(Services& services, http::Request& request, std::string event,
@@ -64,20 +65,20 @@ Task<http::Response> answer(Services& services, http::Request& request, std::str
   std::string fault;
   bool is_store_fault = true;
   for (int i = 0; i < kMaxAttempts; ++i) try {
-    Call call(services, request, event);
-    http::Response response = co_await attempt(call);
-    co_return response;
-  } catch (const Restart&) {
-    fault = "the registry kept changing";
-    continue;
-  } catch (const store::StoreUnavailable& unavailable) {
-    fault = unavailable.what();
-    break;
-  } catch (const std::exception& exception) {
-    fault = exception.what();
-    is_store_fault = false;
-    break;
-  }
+      Call call(services, request, event);
+      http::Response response = co_await attempt(call);
+      co_return response;
+    } catch (const Restart&) {
+      fault = "the registry kept changing";
+      continue;
+    } catch (const store::StoreUnavailable& unavailable) {
+      fault = unavailable.what();
+      break;
+    } catch (const std::exception& exception) {
+      fault = exception.what();
+      is_store_fault = false;
+      break;
+    }
   log_fault(event, fault);
   if (is_store_fault) co_return unavailable_response();
   co_return plain_error(500, "server_error", "something is broken here; nothing was issued");

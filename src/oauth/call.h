@@ -1,7 +1,8 @@
 // One request being answered: the time it is, who asks, and the one way anything is decided.
 //
-// Every decision, allowed or denied, goes through commit(): it runs the decision in the store's transaction and appends
-// the audit record in the same one. There is no other way to change state and no other writer of audit records.
+// Every decision, allowed or denied, goes through commit(): it runs the decision in the store's transaction
+// and appends the audit record in the same one. There is no other way to change state and no other writer of
+// audit records.
 #pragma once
 
 #include <functional>
@@ -40,17 +41,18 @@ class Call {
     audit.reason.clear();
   }
 
-  // Runs `decide` in the transaction, then appends `audit` as it stands. `decide` may run more than once; `audit` is
-  // reset to its state at the call of commit() each time. `decide` must outlive the wait.
+  // Runs `decide` in the transaction, then appends `audit` as it stands. `decide` may run more than once;
+  // `audit` is reset to its state at the call of commit() each time. `decide` must outlive the wait.
   store::Committer::Pending commit(std::function<void(store::Transaction&)> decide);
 
-  // Called inside a decision when what it was prepared from has changed since: the work is rolled back, nothing is
-  // recorded, and answer() starts the call again on the new state.
+  // Called inside a decision when what it was prepared from has changed since: the work is rolled back,
+  // nothing is recorded, and answer() starts the call again on the new state.
   [[noreturn]] static void restart();
 };
 
-// Answers one request: runs `attempt` on a fresh Call, again when it asks to be restarted, and turns faults of the
-// machinery into 503 (store) or 500 (anything else) that say nothing. The only place where exceptions are caught.
+// Answers one request: runs `attempt` on a fresh Call, again when it asks to be restarted, and turns faults
+// of the machinery into 503 (store) or 500 (anything else) that say nothing. The only place where exceptions
+// are caught.
 Task<http::Response> answer(Services& services, http::Request& request, std::string event,
                             std::function<Task<http::Response>(Call&)> attempt);
 

@@ -45,7 +45,8 @@ Answer<Presented> read_presented(const http::Request& request, const http::Form&
   const size_t headers = request.headers.count("Authorization");
   if (headers + (has_assertion ? 1U : 0U) + (has_body_secret ? 1U : 0U) > 1) {
     // RFC 6749 §2.3: not more than one method in a request.
-    return refuse(ErrorCode::kInvalidRequest, "more than one way of client authentication is used", "two_methods");
+    return refuse(ErrorCode::kInvalidRequest, "more than one way of client authentication is used",
+                  "two_methods");
   }
   if (headers == 1) {
     auto basic = read_basic(*request.headers.find("Authorization"));
@@ -90,20 +91,23 @@ Answer<AuthenticatedClient> authenticate_client(Call& call, const http::Form& fo
     const std::string hash = call.services.keys.lookup_hash(presented.secret->reveal());
     const std::string nothing(hash.size(), '.');
     const Client* client = proved.client_.get();
-    const std::string& current = client == nullptr || client->secret_hash.empty() ? nothing : client->secret_hash;
+    const std::string& current =
+        client == nullptr || client->secret_hash.empty() ? nothing : client->secret_hash;
     const bool previous_counts = client != nullptr && !client->previous_secret_hash.empty() &&
                                  call.now < client->previous_secret_until;
     const std::string& previous = previous_counts ? client->previous_secret_hash : nothing;
     const bool is_current = constant_time_equal(hash, current);
     const bool is_previous = constant_time_equal(hash, previous);
     if (client == nullptr) return not_authenticated("unknown_client");
-    const auto wanted = presented.used_basic ? ClientAuthMethod::kClientSecretBasic : ClientAuthMethod::kClientSecretPost;
+    const auto wanted =
+        presented.used_basic ? ClientAuthMethod::kClientSecretBasic : ClientAuthMethod::kClientSecretPost;
     if (!is_current && !is_previous) return not_authenticated("wrong_secret");
     if (client->auth_method != wanted) return not_authenticated("other_method_registered");
   } else if (!presented.assertion.empty()) {
     if (proved.client_ == nullptr) return not_authenticated("unknown_client");
     const Client& client = *proved.client_;
-    if (client.auth_method != ClientAuthMethod::kPrivateKeyJwt) return not_authenticated("other_method_registered");
+    if (client.auth_method != ClientAuthMethod::kPrivateKeyJwt)
+      return not_authenticated("other_method_registered");
     const auto jwt = crypto::EncodedJwt::parse(presented.assertion);
     if (!jwt) return not_authenticated("assertion_malformed");
     const auto keys = call.services.verifying_keys.get(client.id.text(), client.version, client.jwks);
@@ -119,9 +123,11 @@ Answer<AuthenticatedClient> authenticate_client(Call& call, const http::Form& fo
                                           .require_jti = true},
                                          *keys, call.now);
     if (!verified) return not_authenticated("assertion: " + std::string(describe(verified.reason())));
-    // STRICTER: a string, not an array of one; an assertion made for us alone cannot be meant for anyone else as well.
+    // STRICTER: a string, not an array of one; an assertion made for us alone cannot be meant for anyone else
+    // as well.
     const json::Value* audience_claim = verified->claims().find("aud");
-    if (audience_claim == nullptr || audience_claim->string() == nullptr) return not_authenticated("assertion_audience_list");
+    if (audience_claim == nullptr || audience_claim->string() == nullptr)
+      return not_authenticated("assertion_audience_list");
     proved.assertion_ = presented.assertion;
     proved.assertion_jti_ = std::string(verified->jti());
     proved.assertion_expires_at_ = verified->expires_at();

@@ -1,7 +1,7 @@
 // Who is calling (RFC 6749 §2.3, RFC 7523 as updated by RFC 10070: the issuer is the sole audience).
 //
-// Two halves: `authenticate_client` proves on what is in memory, without a transaction; `confirm_client` inside the
-// transaction sees that the client is still what it was and spends the assertion.
+// Two halves: `authenticate_client` proves on what is in memory, without a transaction; `confirm_client`
+// inside the transaction sees that the client is still what it was and spends the assertion.
 #pragma once
 
 #include <memory>
@@ -38,7 +38,8 @@ class AuthenticatedClient {
 // Sets audit.client as soon as the request names one. The refusal is always invalid_client with one text.
 Answer<AuthenticatedClient> authenticate_client(Call& call, const http::Form& form);
 
-// Inside the transaction, first thing: still active, not changed since (else the call is restarted), assertion unused.
+// Inside the transaction, first thing: still active, not changed since (else the call is restarted),
+// assertion unused.
 Answer<Fine> confirm_client(Call& call, const AuthenticatedClient& client, store::Transaction& transaction);
 
 // The challenge that a refusal of this request owes.

@@ -13,8 +13,10 @@ namespace {
 std::vector<std::string> names_of(store::ReadTransaction& transaction, const AllowList& list) {
   std::vector<std::string> names;
   for (const std::string& id : list.names) {
-    if (const auto agent = transaction.find_agent(AgentId(id))) names.push_back(agent->name);
-    else if (const auto client = transaction.find_client(ClientId(id))) names.push_back(client->name);
+    if (const auto agent = transaction.find_agent(AgentId(id)))
+      names.push_back(agent->name);
+    else if (const auto client = transaction.find_client(ClientId(id)))
+      names.push_back(client->name);
   }
   return names;
 }
@@ -22,9 +24,11 @@ std::vector<std::string> names_of(store::ReadTransaction& transaction, const All
 }  // namespace
 
 std::string Offer::fingerprint() const {
-  std::string text = request.id.text() + "|" + std::to_string(user->version) + "|" + std::to_string(client->version);
+  std::string text =
+      request.id.text() + "|" + std::to_string(user->version) + "|" + std::to_string(client->version);
   if (agent != nullptr) text += "|" + std::to_string(agent->version);
-  for (const auto& resource : resources) text += "|" + resource->id.text() + "=" + std::to_string(resource->version);
+  for (const auto& resource : resources)
+    text += "|" + resource->id.text() + "=" + std::to_string(resource->version);
   return text + "|" + scopes.text();
 }
 
@@ -49,7 +53,8 @@ Answer<Offer> make_offer(store::ReadTransaction& transaction, const Settings& se
                                          ? "agent_inactive"
                                          : why_not_allowed(*offer.agent, *offer.client, subject, nullptr);
     if (!refusal.empty()) {
-      return refuse(ErrorCode::kAccessDenied, "actor_unknown: the requested actor cannot be used here", refusal);
+      return refuse(ErrorCode::kAccessDenied, "actor_unknown: the requested actor cannot be used here",
+                    refusal);
     }
     offer.scopes = offer.scopes.intersect(offer.agent->scopes);
     offer.onward_depth = offer.agent->onward.depth;
@@ -61,7 +66,8 @@ Answer<Offer> make_offer(store::ReadTransaction& transaction, const Settings& se
   ScopeSet known;
   for (const ResourceId& id : request.resources) {
     auto resource = transaction.find_resource(id);
-    if (resource == nullptr) return refuse(ErrorCode::kInvalidTarget, "the resource is gone", "target_unknown");
+    if (resource == nullptr)
+      return refuse(ErrorCode::kInvalidTarget, "the resource is gone", "target_unknown");
     known = known.unite(resource->scope_set());
     offer.resources.push_back(std::move(resource));
   }
@@ -69,9 +75,11 @@ Answer<Offer> make_offer(store::ReadTransaction& transaction, const Settings& se
   if (offer.scopes.empty()) {
     return refuse(ErrorCode::kAccessDenied, "nothing of what was asked for can be given", "scope_empty");
   }
-  for (const Grant& grant : transaction.list_grants({.user = user.text(), .client = {}, .agent = {}, .live_only = true, .limit = 1000})) {
+  for (const Grant& grant : transaction.list_grants(
+           {.user = user.text(), .client = {}, .agent = {}, .live_only = true, .limit = 1000})) {
     if (grant.client != request.client || grant.agent != request.agent) continue;
-    if (why_dead(transaction, grant, now).empty()) offer.already_given = offer.already_given.unite(grant.scopes);
+    if (why_dead(transaction, grant, now).empty())
+      offer.already_given = offer.already_given.unite(grant.scopes);
   }
   return offer;
 }
@@ -81,8 +89,10 @@ std::optional<Grant> covering_grant(store::ReadTransaction& transaction, const O
   // What was asked for and may not be given must be seen by the person, not settled silently.
   if (offer.scopes != request.scopes) return std::nullopt;
   const std::string host = display_host(request.redirect_uri);
-  for (Grant& grant : transaction.list_grants({.user = offer.user->id.text(), .client = {}, .agent = {}, .live_only = true, .limit = 1000})) {
-    if (grant.client != request.client || grant.agent != request.agent || grant.redirect_host != host) continue;
+  for (Grant& grant : transaction.list_grants(
+           {.user = offer.user->id.text(), .client = {}, .agent = {}, .live_only = true, .limit = 1000})) {
+    if (grant.client != request.client || grant.agent != request.agent || grant.redirect_host != host)
+      continue;
     if (!request.scopes.is_at_most(grant.scopes)) continue;
     if (request.offline && !grant.offline) continue;
     const bool covers_resources =
@@ -156,7 +166,8 @@ void issue_code(Call& call, store::Transaction& transaction, const Offer& offer,
   node.resources = offer.request.resources;
   node.offline = offer.request.offline && grant.offline;
   node.sign_in = sign_in;
-  node.code = CodeBinding{.redirect_uri = offer.request.redirect_uri, .code_challenge = offer.request.code_challenge};
+  node.code =
+      CodeBinding{.redirect_uri = offer.request.redirect_uri, .code_challenge = offer.request.code_challenge};
   node.issued_at = call.now;
   node.expires_at = earliest_end(call.now, call.settings().code_lifetime, {grant.expires_at});
   transaction.insert_node(node);

@@ -21,11 +21,11 @@ struct Offer {
   std::shared_ptr<const Client> client;
   std::shared_ptr<const Agent> agent;  // null: none
   std::vector<std::shared_ptr<const Resource>> resources;
-  ScopeSet scopes;                     // what may be given: asked for, within every ceiling
-  ScopeSet already_given;              // of those, what a live grant to the same client and agent has
+  ScopeSet scopes;                        // what may be given: asked for, within every ceiling
+  ScopeSet already_given;                 // of those, what a live grant to the same client and agent has
   std::vector<std::string> onward_names;  // to whom the agent may pass on, in words
   int onward_depth = 0;
-  Seconds lifetime;                    // of the consent
+  Seconds lifetime;  // of the consent
 
   // Changes whenever anything shown changes: a decision on an older page is refused (I6).
   std::string fingerprint() const;
@@ -35,13 +35,13 @@ struct Offer {
 Answer<Offer> make_offer(store::ReadTransaction& transaction, const Settings& settings,
                          const AuthorizationRequest& request, const UserId& user, UnixTime now);
 
-// A live grant that covers the request exactly: same person, client, agent and redirect host, at least these scopes and
-// resources, and nothing about the agent has changed since (D-18).
+// A live grant that covers the request exactly: same person, client, agent and redirect host, at least these
+// scopes and resources, and nothing about the agent has changed since (D-18).
 std::optional<Grant> covering_grant(store::ReadTransaction& transaction, const Offer& offer, UnixTime now);
 
 struct Decided {
-  ScopeSet scopes;        // what the person left ticked; must be within the offer
-  bool onward = true;     // whether the agent may pass it on
+  ScopeSet scopes;     // what the person left ticked; must be within the offer
+  bool onward = true;  // whether the agent may pass it on
 };
 
 // Inside the transaction: the grant that results.

@@ -1,5 +1,5 @@
-// Ending things: one function per kind, each ends everything below and leaves one audit record per thing ended, with
-// the cause (decision D-30). Called inside the transaction of the decision that caused it.
+// Ending things: one function per kind, each ends everything below and leaves one audit record per thing
+// ended, with the cause (decision D-30). Called inside the transaction of the decision that caused it.
 #pragma once
 
 #include <string_view>
@@ -15,8 +15,8 @@ size_t end_lineage(Call& call, store::Transaction& transaction, const NodeId& no
 // The grant and every code and token under it. False if it had ended before.
 bool end_grant(Call& call, store::Transaction& transaction, const Grant& grant, std::string_view cause);
 
-// Every live grant that the filter selects. For a suspended or deleted principal: its new epoch has already killed
-// whatever it is part of; this writes down what that was.
+// Every live grant that the filter selects. For a suspended or deleted principal: its new epoch has already
+// killed whatever it is part of; this writes down what that was.
 size_t end_grants(Call& call, store::Transaction& transaction, const store::GrantFilter& filter,
                   std::string_view cause);
 

@@ -12,24 +12,42 @@ struct Row {
 
 Row row_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInvalidRequest: return {"invalid_request", 400};                   // RFC 6749 §5.2
-    case ErrorCode::kInvalidClient: return {"invalid_client", 401};                     // RFC 6749 §5.2
-    case ErrorCode::kInvalidGrant: return {"invalid_grant", 400};                       // RFC 6749 §5.2
-    case ErrorCode::kUnauthorizedClient: return {"unauthorized_client", 400};           // RFC 6749 §5.2
-    case ErrorCode::kUnsupportedGrantType: return {"unsupported_grant_type", 400};      // RFC 6749 §5.2
-    case ErrorCode::kInvalidScope: return {"invalid_scope", 400};                       // RFC 6749 §5.2
-    case ErrorCode::kInvalidTarget: return {"invalid_target", 400};                     // RFC 8707 §2
-    case ErrorCode::kAccessDenied: return {"access_denied", 400};                       // RFC 6749 §4.1.2.1
-    case ErrorCode::kUnsupportedResponseType: return {"unsupported_response_type", 400};  // RFC 6749 §4.1.2.1
-    case ErrorCode::kLoginRequired: return {"login_required", 400};                     // OIDC Core §3.1.2.6
-    case ErrorCode::kConsentRequired: return {"consent_required", 400};                 // OIDC Core §3.1.2.6
-    case ErrorCode::kInteractionRequired: return {"interaction_required", 400};         // OIDC Core §3.1.2.6
-    case ErrorCode::kInvalidRequestUri: return {"invalid_request_uri", 400};            // RFC 9101 §7
-    case ErrorCode::kRequestNotSupported: return {"request_not_supported", 400};        // OIDC Core §3.1.2.6
-    case ErrorCode::kRequestUriNotSupported: return {"request_uri_not_supported", 400};  // OIDC Core §3.1.2.6
-    case ErrorCode::kUnsupportedTokenType: return {"unsupported_token_type", 400};      // RFC 7009 §2.2.1
-    case ErrorCode::kServerError: return {"server_error", 500};
-    case ErrorCode::kTemporarilyUnavailable: return {"temporarily_unavailable", 503};
+    case ErrorCode::kInvalidRequest:
+      return {"invalid_request", 400};  // RFC 6749 §5.2
+    case ErrorCode::kInvalidClient:
+      return {"invalid_client", 401};  // RFC 6749 §5.2
+    case ErrorCode::kInvalidGrant:
+      return {"invalid_grant", 400};  // RFC 6749 §5.2
+    case ErrorCode::kUnauthorizedClient:
+      return {"unauthorized_client", 400};  // RFC 6749 §5.2
+    case ErrorCode::kUnsupportedGrantType:
+      return {"unsupported_grant_type", 400};  // RFC 6749 §5.2
+    case ErrorCode::kInvalidScope:
+      return {"invalid_scope", 400};  // RFC 6749 §5.2
+    case ErrorCode::kInvalidTarget:
+      return {"invalid_target", 400};  // RFC 8707 §2
+    case ErrorCode::kAccessDenied:
+      return {"access_denied", 400};  // RFC 6749 §4.1.2.1
+    case ErrorCode::kUnsupportedResponseType:
+      return {"unsupported_response_type", 400};  // RFC 6749 §4.1.2.1
+    case ErrorCode::kLoginRequired:
+      return {"login_required", 400};  // OIDC Core §3.1.2.6
+    case ErrorCode::kConsentRequired:
+      return {"consent_required", 400};  // OIDC Core §3.1.2.6
+    case ErrorCode::kInteractionRequired:
+      return {"interaction_required", 400};  // OIDC Core §3.1.2.6
+    case ErrorCode::kInvalidRequestUri:
+      return {"invalid_request_uri", 400};  // RFC 9101 §7
+    case ErrorCode::kRequestNotSupported:
+      return {"request_not_supported", 400};  // OIDC Core §3.1.2.6
+    case ErrorCode::kRequestUriNotSupported:
+      return {"request_uri_not_supported", 400};  // OIDC Core §3.1.2.6
+    case ErrorCode::kUnsupportedTokenType:
+      return {"unsupported_token_type", 400};  // RFC 7009 §2.2.1
+    case ErrorCode::kServerError:
+      return {"server_error", 500};
+    case ErrorCode::kTemporarilyUnavailable:
+      return {"temporarily_unavailable", 503};
   }
   return {"server_error", 500};
 }
@@ -43,7 +61,8 @@ std::string presentable(std::string_view text) {
   return result;
 }
 
-http::Response write_error(int status, std::string_view error, std::string_view description, std::string_view extra) {
+http::Response write_error(int status, std::string_view error, std::string_view description,
+                           std::string_view extra) {
   std::string body;
   json::ObjectWriter writer(body);
   writer.add("error", error).add_unless_empty("error_description", presentable(description));
@@ -61,7 +80,8 @@ std::string_view name_of(ErrorCode code) { return row_of(code).name; }
 int status_of(ErrorCode code) { return row_of(code).status; }
 
 http::Response error_response(const OAuthError& error, Challenge challenge) {
-  http::Response response = write_error(status_of(error.code), name_of(error.code), error.description, error.extra);
+  http::Response response =
+      write_error(status_of(error.code), name_of(error.code), error.description, error.extra);
   if (error.code == ErrorCode::kInvalidClient && challenge == Challenge::kBasic) {
     response.headers.set("WWW-Authenticate", "Basic realm=\"behalf\", charset=\"UTF-8\"");
   }
@@ -73,8 +93,8 @@ http::Response plain_error(int status, std::string_view error, std::string_view 
 }
 
 http::Response unavailable_response() {
-  http::Response response =
-      write_error(503, "temporarily_unavailable", "the store cannot be used at the moment; nothing was issued", {});
+  http::Response response = write_error(503, "temporarily_unavailable",
+                                        "the store cannot be used at the moment; nothing was issued", {});
   response.headers.set("Retry-After", "2");
   return response;
 }

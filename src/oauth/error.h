@@ -1,5 +1,5 @@
-// Refusals as the specifications name them. One table says status and place of each (error.cc); a switch without
-// default keeps it complete.
+// Refusals as the specifications name them. One table says status and place of each (error.cc); a switch
+// without default keeps it complete.
 #pragma once
 
 #include <string>
@@ -49,7 +49,8 @@ inline Refused<OAuthError> refuse(ErrorCode code, std::string_view description, 
 std::string_view name_of(ErrorCode code);
 int status_of(ErrorCode code);
 
-// {"error":...,"error_description":...} with no-store (RFC 6749 §5.2). `basic_was_used` adds the challenge a 401 owes.
+// {"error":...,"error_description":...} with no-store (RFC 6749 §5.2). `basic_was_used` adds the challenge a
+// 401 owes.
 enum class Challenge { kNone, kBasic };
 http::Response error_response(const OAuthError& error, Challenge challenge = Challenge::kNone);
 // The same for a request that could not even be looked at (405, 413, 415, ...).

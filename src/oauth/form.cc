@@ -5,8 +5,8 @@
 namespace behalf::oauth {
 namespace {
 
-// Microsoft's libraries append a correlation id to the token endpoint's URL. It means nothing here and is not read;
-// anything else in a URL ends up in logs, and is refused.
+// Microsoft's libraries append a correlation id to the token endpoint's URL. It means nothing here and is not
+// read; anything else in a URL ends up in logs, and is refused.
 bool is_correlation_only(std::string_view query) {
   constexpr std::string_view kName = "client-request-id=";
   return query.starts_with(kName) && query.find('&') == std::string_view::npos;
@@ -14,7 +14,8 @@ bool is_correlation_only(std::string_view query) {
 
 }  // namespace
 
-Answer<http::Form> read_form(const http::Request& request, std::initializer_list<std::string_view> repeatable) {
+Answer<http::Form> read_form(const http::Request& request,
+                             std::initializer_list<std::string_view> repeatable) {
   constexpr std::string_view kFormType = "application/x-www-form-urlencoded";
   const std::string* type = request.headers.find("Content-Type");
   std::string media = type == nullptr ? std::string{} : type->substr(0, type->find(';'));
@@ -22,7 +23,8 @@ Answer<http::Form> read_form(const http::Request& request, std::initializer_list
   std::transform(media.begin(), media.end(), media.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   if (media != kFormType || request.headers.count("Content-Type") != 1) {
-    return refuse(ErrorCode::kInvalidRequest, "the body must be application/x-www-form-urlencoded", "content_type");
+    return refuse(ErrorCode::kInvalidRequest, "the body must be application/x-www-form-urlencoded",
+                  "content_type");
   }
   if (type->find(';') != std::string::npos) {
     std::string parameters = type->substr(type->find(';'));
@@ -34,7 +36,8 @@ Answer<http::Form> read_form(const http::Request& request, std::initializer_list
     }
   }
   if (!request.query.empty() && !is_correlation_only(request.query)) {
-    return refuse(ErrorCode::kInvalidRequest, "parameters belong into the body, not into the URL", "query_parameters");
+    return refuse(ErrorCode::kInvalidRequest, "parameters belong into the body, not into the URL",
+                  "query_parameters");
   }
   auto form = http::Form::parse(request.body);
   if (!form) return refuse(ErrorCode::kInvalidRequest, "the form is not well-formed", "malformed_form");

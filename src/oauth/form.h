@@ -9,8 +9,9 @@
 
 namespace behalf::oauth {
 
-// The body of a POST as a form: right content type, well-formed, nothing sent twice except `repeatable`, and no
-// parameters in the URL, where they would be logged.
-Answer<http::Form> read_form(const http::Request& request, std::initializer_list<std::string_view> repeatable);
+// The body of a POST as a form: right content type, well-formed, nothing sent twice except `repeatable`, and
+// no parameters in the URL, where they would be logged.
+Answer<http::Form> read_form(const http::Request& request,
+                             std::initializer_list<std::string_view> repeatable);
 
 }  // namespace behalf::oauth

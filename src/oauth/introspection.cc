@@ -28,8 +28,10 @@ TokenReference read_reference(Call& call, std::string_view token) {
   reference.refresh_token = parse_handle(kRefreshTokenPrefix, token);
   if (reference.refresh_token) return reference;
   auto node = recognise_own_token(call.services, token, call.now);
-  if (node) reference.access_token = std::move(node).value();
-  else reference.reason = node.reason();
+  if (node)
+    reference.access_token = std::move(node).value();
+  else
+    reference.reason = node.reason();
   return reference;
 }
 
@@ -41,9 +43,9 @@ FoundToken find(Call& call, const TokenReference& reference, store::Transaction&
   }
   if (!reference.refresh_token) return {nullptr, reference.reason};
   auto node = transaction.find_node(reference.refresh_token->id);
-  const bool is_it = node != nullptr && node->kind == NodeKind::kRefreshToken &&
-                     constant_time_equal(node->secret_hash,
-                                         call.services.keys.lookup_hash(reference.refresh_token->secret));
+  const bool is_it =
+      node != nullptr && node->kind == NodeKind::kRefreshToken &&
+      constant_time_equal(node->secret_hash, call.services.keys.lookup_hash(reference.refresh_token->secret));
   if (!is_it) return {nullptr, "unknown_token"};
   return {std::move(node), {}};
 }
@@ -62,8 +64,11 @@ http::Response introspection_answer(std::string body) {
   return response;
 }
 
-// Made by functions: GCC 12 copies the bytes of an aggregate written inside co_await and then frees its strings twice.
-OAuthError public_client() { return {ErrorCode::kInvalidClient, "client authentication failed", "public_client", {}}; }
+// Made by functions: GCC 12 copies the bytes of an aggregate written inside co_await and then frees its
+// strings twice.
+OAuthError public_client() {
+  return {ErrorCode::kInvalidClient, "client authentication failed", "public_client", {}};
+}
 OAuthError token_missing() { return {ErrorCode::kInvalidRequest, "token is required", "token_missing", {}}; }
 
 Task<http::Response> introspect(Call& call) {
@@ -94,7 +99,8 @@ Task<http::Response> introspect(Call& call) {
     if (found.node != nullptr) {
       const Node& node = *found.node;
       note(call, node);
-      const bool is_audience = !client->registration().resource.empty() && client->registration().resource == node.resource;
+      const bool is_audience =
+          !client->registration().resource.empty() && client->registration().resource == node.resource;
       const bool is_holder = node.client == client->id();
       dead = !is_audience && !is_holder ? "not_for_this_caller"
              : node.spent_at            ? "rotated"
@@ -148,8 +154,8 @@ Task<http::Response> revoke(Call& call) {
       return;
     }
     const bool is_refresh_token = found.node->kind == NodeKind::kRefreshToken;
-    const size_t ended =
-        end_lineage(call, transaction, is_refresh_token ? found.node->root : found.node->id, "revoked_by_client");
+    const size_t ended = end_lineage(call, transaction, is_refresh_token ? found.node->root : found.node->id,
+                                     "revoked_by_client");
     call.audit.details.set("ended", static_cast<int64_t>(ended));
     call.allow();
   });

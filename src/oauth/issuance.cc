@@ -13,9 +13,12 @@ std::string_view profile_of(const Actor& actor) {
 
 std::string_view profile_of(SubjectKind kind) {
   switch (kind) {
-    case SubjectKind::kUser: return "user";
-    case SubjectKind::kAgent: return "ai_agent";
-    case SubjectKind::kClient: return "service";
+    case SubjectKind::kUser:
+      return "user";
+    case SubjectKind::kAgent:
+      return "ai_agent";
+    case SubjectKind::kClient:
+      return "service";
   }
   return "service";
 }
@@ -30,7 +33,8 @@ std::string write_handle(std::string_view prefix, const Handle& handle) {
 }
 
 std::optional<Handle> parse_handle(std::string_view prefix, std::string_view text) {
-  if (text.size() != prefix.size() + kOrderedIdLength + kSecretLength || !text.starts_with(prefix)) return std::nullopt;
+  if (text.size() != prefix.size() + kOrderedIdLength + kSecretLength || !text.starts_with(prefix))
+    return std::nullopt;
   const std::string_view id = text.substr(prefix.size(), kOrderedIdLength);
   if (!is_ordered_id(id)) return std::nullopt;
   return Handle{NodeId(id), std::string(text.substr(prefix.size() + kOrderedIdLength))};
@@ -62,8 +66,10 @@ void record_issuance(Call& call, store::Transaction& transaction, const Issuance
   if (issuance.new_refresh_token) transaction.insert_node(*issuance.new_refresh_token);
   AuditRecord& audit = call.audit;
   if (node.subject.kind == SubjectKind::kUser) audit.user = node.subject.id;
-  if (const Actor* actor = node.chain.outermost()) audit.agent = actor->id;
-  else if (node.subject.kind == SubjectKind::kAgent) audit.agent = node.subject.id;
+  if (const Actor* actor = node.chain.outermost())
+    audit.agent = actor->id;
+  else if (node.subject.kind == SubjectKind::kAgent)
+    audit.agent = node.subject.id;
   audit.chain = node.chain;
   audit.grant = node.grant.text();
   audit.node = node.id.text();
@@ -87,7 +93,8 @@ std::string act_json(const std::string& issuer, const DelegationChain& chain) {
   return text;
 }
 
-void add_claims(json::ObjectWriter& writer, const Settings& settings, const Node& node, const Resource* resource) {
+void add_claims(json::ObjectWriter& writer, const Settings& settings, const Node& node,
+                const Resource* resource) {
   writer.add("iss", settings.issuer)
       .add("sub", node.subject.id)
       .add("aud", node.is_actor_token ? settings.issuer : node.resource.text())

@@ -1,5 +1,5 @@
-// The one place where tokens are made. A grant type decides an Issuance; recording it (inside the transaction), signing it
-// (beside the commit) and writing the answer happen here and nowhere else.
+// The one place where tokens are made. A grant type decides an Issuance; recording it (inside the
+// transaction), signing it (beside the commit) and writing the answer happen here and nowhere else.
 #pragma once
 
 #include <memory>
@@ -34,7 +34,8 @@ struct Issuance {
   bool microsoft_members = false;            // ext_expires_in
 };
 
-// The child of `parent` in its lineage: same root, grant, person, sign-in; what differs is the grant type's to set.
+// The child of `parent` in its lineage: same root, grant, person, sign-in; what differs is the grant type's
+// to set.
 Node child_of(const Node& parent, NodeId id, NodeKind kind, UnixTime now);
 
 // Inside the transaction: writes the nodes and the facts of the audit record.
@@ -50,6 +51,7 @@ http::Response token_response(Call& call, const Issuance& issuance, const std::s
 std::string act_json(const std::string& issuer, const DelegationChain& chain);
 
 // The claims a token of this node carries; introspection answers with the same (RFC 7662 §2.2).
-void add_claims(json::ObjectWriter& writer, const Settings& settings, const Node& node, const Resource* resource);
+void add_claims(json::ObjectWriter& writer, const Settings& settings, const Node& node,
+                const Resource* resource);
 
 }  // namespace behalf::oauth

@@ -9,8 +9,8 @@ namespace behalf::oauth {
 namespace {
 
 constexpr size_t kMasterBytes = 32;
-constexpr crypto::Algorithm kAll[] = {crypto::Algorithm::kES256, crypto::Algorithm::kEdDSA, crypto::Algorithm::kPS256,
-                                      crypto::Algorithm::kRS256};
+constexpr crypto::Algorithm kAll[] = {crypto::Algorithm::kES256, crypto::Algorithm::kEdDSA,
+                                      crypto::Algorithm::kPS256, crypto::Algorithm::kRS256};
 
 // One master secret, one derived key per purpose: a value made for one can never serve another.
 Secret derive(std::string_view master, std::string_view purpose) {
@@ -27,7 +27,8 @@ struct Keys::Parsed {
 
 Secret Keys::generate(Random& random) {
   json::Value::Array keys;
-  for (const crypto::Algorithm algorithm : kAll) keys.push_back(crypto::SigningKey::generate(algorithm).private_jwk());
+  for (const crypto::Algorithm algorithm : kAll)
+    keys.push_back(crypto::SigningKey::generate(algorithm).private_jwk());
   std::array<unsigned char, kMasterBytes> master{};
   random.fill(master);
   json::Value file;
@@ -36,23 +37,26 @@ Secret Keys::generate(Random& random) {
   return Secret(json::write_pretty(file) + "\n");
 }
 
-Keys::Keys(const Secret& key_file) : Keys([&] {
-    const auto file = json::parse(key_file.reveal());
-    const json::Value* list = file ? file->find("signing_keys") : nullptr;
-    const std::string* encoded = file ? file->find_string("master_secret") : nullptr;
-    if (list == nullptr || list->array() == nullptr || list->array()->empty() || encoded == nullptr) {
-      throw std::runtime_error("the key file must hold signing_keys and master_secret");
-    }
-    auto master = decode_base64url(*encoded);
-    if (!master || master->size() != kMasterBytes) throw std::runtime_error("master_secret must be 32 bytes of base64url");
-    Parsed parsed{.signing = {}, .master = Secret(std::move(*master))};
-    for (const json::Value& jwk : *list->array()) {
-      auto key = crypto::SigningKey::import(jwk);
-      if (!key) throw std::runtime_error("a signing key cannot be used: " + std::string(describe(key.reason())));
-      parsed.signing.push_back(std::move(key).value());
-    }
-    return parsed;
-  }()) {}
+Keys::Keys(const Secret& key_file)
+    : Keys([&] {
+        const auto file = json::parse(key_file.reveal());
+        const json::Value* list = file ? file->find("signing_keys") : nullptr;
+        const std::string* encoded = file ? file->find_string("master_secret") : nullptr;
+        if (list == nullptr || list->array() == nullptr || list->array()->empty() || encoded == nullptr) {
+          throw std::runtime_error("the key file must hold signing_keys and master_secret");
+        }
+        auto master = decode_base64url(*encoded);
+        if (!master || master->size() != kMasterBytes)
+          throw std::runtime_error("master_secret must be 32 bytes of base64url");
+        Parsed parsed{.signing = {}, .master = Secret(std::move(*master))};
+        for (const json::Value& jwk : *list->array()) {
+          auto key = crypto::SigningKey::import(jwk);
+          if (!key)
+            throw std::runtime_error("a signing key cannot be used: " + std::string(describe(key.reason())));
+          parsed.signing.push_back(std::move(key).value());
+        }
+        return parsed;
+      }()) {}
 
 Keys::Keys(Parsed parsed)
     : signing_(std::move(parsed.signing)),

@@ -1,4 +1,5 @@
-// The server's own keys: what it signs with, what it publishes, and the keyed hashes under which secrets are stored.
+// The server's own keys: what it signs with, what it publishes, and the keyed hashes under which secrets are
+// stored.
 #pragma once
 
 #include <optional>
@@ -26,9 +27,11 @@ class Keys {
   const std::vector<std::string>& algorithms() const { return algorithms_; }
   const std::string& jwks() const { return jwks_; }  // the published set, as JSON
 
-  // The keyed hash under which a code, refresh token, client secret, session or request is stored and looked up.
+  // The keyed hash under which a code, refresh token, client secret, session or request is stored and looked
+  // up.
   std::string lookup_hash(std::string_view secret) const;
-  // The secret of a refresh token's successor: the same for every retry, unknown without the token and our key.
+  // The secret of a refresh token's successor: the same for every retry, unknown without the token and our
+  // key.
   std::string successor_secret(std::string_view secret, std::string_view successor_id) const;
   // A value only this server can make for `context`: anti-forgery tokens.
   std::string seal(std::string_view context) const;

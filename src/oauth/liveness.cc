@@ -10,17 +10,22 @@ bool stands(const std::shared_ptr<const T>& principal, int64_t epoch) {
 
 bool stands(store::ReadTransaction& transaction, const Subject& subject) {
   switch (subject.kind) {
-    case SubjectKind::kUser: return stands(transaction.find_user(UserId(subject.id)), subject.epoch);
-    case SubjectKind::kAgent: return stands(transaction.find_agent(AgentId(subject.id)), subject.epoch);
-    case SubjectKind::kClient: return stands(transaction.find_client(ClientId(subject.id)), subject.epoch);
+    case SubjectKind::kUser:
+      return stands(transaction.find_user(UserId(subject.id)), subject.epoch);
+    case SubjectKind::kAgent:
+      return stands(transaction.find_agent(AgentId(subject.id)), subject.epoch);
+    case SubjectKind::kClient:
+      return stands(transaction.find_client(ClientId(subject.id)), subject.epoch);
   }
   return false;
 }
 
 bool stands(store::ReadTransaction& transaction, const Actor& actor) {
   switch (actor.kind) {
-    case ActorKind::kAgent: return stands(transaction.find_agent(AgentId(actor.id)), actor.epoch);
-    case ActorKind::kService: return stands(transaction.find_client(ClientId(actor.id)), actor.epoch);
+    case ActorKind::kAgent:
+      return stands(transaction.find_agent(AgentId(actor.id)), actor.epoch);
+    case ActorKind::kService:
+      return stands(transaction.find_client(ClientId(actor.id)), actor.epoch);
   }
   return false;
 }
@@ -32,7 +37,8 @@ std::string_view why_dead(store::ReadTransaction& transaction, const Grant& gran
   if (grant.expires_at <= now) return "grant_expired";
   if (!stands(transaction.find_user(grant.user), grant.user_epoch)) return "user_inactive";
   if (!stands(transaction.find_client(grant.client), grant.client_epoch)) return "client_inactive";
-  if (!grant.agent.empty() && !stands(transaction.find_agent(grant.agent), grant.agent_epoch)) return "agent_inactive";
+  if (!grant.agent.empty() && !stands(transaction.find_agent(grant.agent), grant.agent_epoch))
+    return "agent_inactive";
   return {};
 }
 
@@ -49,7 +55,7 @@ std::string_view why_dead(store::ReadTransaction& transaction, const Node& node,
   }
   if (node.grant.empty()) return {};
   const auto grant = transaction.find_grant(node.grant);
-  return grant ? why_dead(transaction, *grant, now) : std::string_view("grant_unknown");
+  return grant != nullptr ? why_dead(transaction, *grant, now) : std::string_view("grant_unknown");
 }
 
 }  // namespace behalf::oauth

@@ -29,7 +29,8 @@ http::Response server_metadata(const Services& services) {
   json::Value::Array resources;
   for (const auto& resource : services.store.registry().resources()) {
     scopes = scopes.unite(resource->scope_set());
-    if (const auto parts = split_uri(resource->id.text()); parts && parts->authority) resources.emplace_back(resource->id.text());
+    if (const auto parts = split_uri(resource->id.text()); parts && parts->authority)
+      resources.emplace_back(resource->id.text());
   }
   json::Value::Array scope_names;
   for (const std::string& scope : scopes.tokens()) scope_names.emplace_back(scope);
@@ -37,7 +38,8 @@ http::Response server_metadata(const Services& services) {
   for (const std::string& algorithm : services.keys.algorithms()) algorithms.emplace_back(algorithm);
   const json::Value client_methods =
       list_of({"client_secret_basic", "client_secret_post", "private_key_jwt", "none"});
-  const json::Value confidential_methods = list_of({"client_secret_basic", "client_secret_post", "private_key_jwt"});
+  const json::Value confidential_methods =
+      list_of({"client_secret_basic", "client_secret_post", "private_key_jwt"});
   const json::Value assertion_algorithms = list_of({"ES256", "EdDSA", "PS256", "RS256"});
 
   json::Value out;
@@ -69,8 +71,8 @@ http::Response server_metadata(const Services& services) {
   if (!resources.empty()) out.set("protected_resources", std::move(resources));
   // The delegation profile. The first four names are ours: the drafts define none.
   out.set("requested_actor_parameter_supported", true);
-  out.set("actor_token_types_supported", list_of({"urn:ietf:params:oauth:token-type:jwt",
-                                                  "urn:ietf:params:oauth:token-type:access_token"}));
+  out.set("actor_token_types_supported",
+          list_of({"urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:access_token"}));
   out.set("actor_token_signing_alg_values_supported", assertion_algorithms);
   out.set("actor_token_required_at_refresh", true);
   json::Value profiles;

@@ -4,7 +4,8 @@
 
 namespace behalf::oauth {
 
-Result<NodeId, std::string_view> recognise_own_token(Services& services, std::string_view token, UnixTime now) {
+Result<NodeId, std::string_view> recognise_own_token(Services& services, std::string_view token,
+                                                     UnixTime now) {
   if (token.size() > crypto::kMaxJwtBytes) return Refused<std::string_view>{"too_large"};
   if (auto node = services.token_cache.find(token)) return std::move(*node);
   const auto jwt = crypto::EncodedJwt::parse(token);

@@ -56,11 +56,14 @@ struct OnPool {
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> caller) {
     Loop* loop = Loop::current();
-    // Nothing of *this may be touched once the job is queued: it may resume the caller, and end this object, at once.
+    // Nothing of *this may be touched once the job is queued: it may resume the caller, and end this object,
+    // at once.
     auto run = [this, caller, loop] {
       job();
-      if (loop != nullptr) loop->post([caller] { caller.resume(); });
-      else caller.resume();
+      if (loop != nullptr)
+        loop->post([caller] { caller.resume(); });
+      else
+        caller.resume();
     };
     if (enqueue(run)) return true;
     accepted = false;
@@ -75,10 +78,11 @@ Task<PasswordPool::Verdict> PasswordPool::verify(std::string phc, Secret passwor
   bool right = false;
   const bool known = !phc.empty();
   const auto put = [this](std::function<void()> job) { return enqueue(std::move(job)); };
-  OnPool<decltype(put)> wait{put, [&] { right = crypto::verify_password(known ? phc : crypto::dummy_password_hash(), password); }};
+  OnPool<decltype(put)> wait{
+      put, [&] { right = crypto::verify_password(known ? phc : crypto::dummy_password_hash(), password); }};
   const bool accepted = co_await wait;
   if (!accepted) co_return Verdict::kBusy;
-  co_return right && known ? Verdict::kRight : Verdict::kWrong;
+  co_return right&& known ? Verdict::kRight : Verdict::kWrong;
 }
 
 Task<PasswordPool::Hashed> PasswordPool::hash(Secret password) {

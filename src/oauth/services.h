@@ -1,5 +1,5 @@
-// What endpoints are given: the outside world, the store, the keys, the settings. Built once (app/services.cc), passed
-// down by reference; there are no globals.
+// What endpoints are given: the outside world, the store, the keys, the settings. Built once
+// (app/services.cc), passed down by reference; there are no globals.
 #pragma once
 
 #include <string>
@@ -18,17 +18,17 @@ namespace behalf::oauth {
 
 // Validated at start (app/config.cc); the defaults are the product's.
 struct Settings {
-  std::string issuer;                        // byte for byte as configured, without a trailing slash
-  bool secure_cookies = true;                // false only when the issuer is http on a loopback host
+  std::string issuer;          // byte for byte as configured, without a trailing slash
+  bool secure_cookies = true;  // false only when the issuer is http on a loopback host
   Seconds code_lifetime{60};
   Seconds pushed_request_lifetime{90};
-  Seconds interaction_lifetime{600};         // from /authorize to the decision
+  Seconds interaction_lifetime{600};  // from /authorize to the decision
   Seconds session_lifetime{12 * 3600};
   Seconds session_idle{3600};
   Seconds access_token_lifetime_limit{3600};
   Seconds actor_token_lifetime{300};
-  Seconds grant_lifetime{30 * 86400};        // a consent ends by itself after this
-  Seconds refresh_retry_window{60};          // an honest retry of a refresh gets the same successor
+  Seconds grant_lifetime{30 * 86400};  // a consent ends by itself after this
+  Seconds refresh_retry_window{60};    // an honest retry of a refresh gets the same successor
   Seconds clock_leeway{60};
   size_t max_chain_depth = kDefaultMaxChainDepth;
   bool require_pushed_authorization_requests = false;

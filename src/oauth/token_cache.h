@@ -1,5 +1,5 @@
-// Which access tokens are ours, by hash: a token found here with its lineage node needs no signature check, because we
-// made it. It decides nothing: whether the node still lives is asked of the store.
+// Which access tokens are ours, by hash: a token found here with its lineage node needs no signature check,
+// because we made it. It decides nothing: whether the node still lives is asked of the store.
 //
 // Bounded: two generations, the older dropped when the younger is full. Thread-safe.
 #pragma once

@@ -7,8 +7,8 @@
 namespace behalf::oauth {
 namespace {
 
-constexpr std::array<const GrantType*, 5> kGrantTypes = {&kAuthorizationCode, &kRefreshToken, &kClientCredentials,
-                                                         &kTokenExchange, &kJwtBearer};
+constexpr std::array<const GrantType*, 5> kGrantTypes = {&kAuthorizationCode, &kRefreshToken,
+                                                         &kClientCredentials, &kTokenExchange, &kJwtBearer};
 
 Answer<const GrantType*> find_grant_type(std::string_view name) {
   if (name.empty()) return refuse(ErrorCode::kInvalidRequest, "grant_type is required", "grant_type_missing");
@@ -26,10 +26,12 @@ std::string event_of(const GrantType& type) {
 
 Answer<Fine> check_use(const GrantType& type, const Client& client) {
   if (client.is_public() && type.public_clients == PublicClients::kRefused) {
-    return refuse(ErrorCode::kUnauthorizedClient, "a public client cannot use this grant_type", "public_client");
+    return refuse(ErrorCode::kUnauthorizedClient, "a public client cannot use this grant_type",
+                  "public_client");
   }
   if (!client.may_use(type.name)) {
-    return refuse(ErrorCode::kUnauthorizedClient, "this client is not registered for this grant_type", "grant_type_not_registered");
+    return refuse(ErrorCode::kUnauthorizedClient, "this client is not registered for this grant_type",
+                  "grant_type_not_registered");
   }
   return Fine{};
 }
@@ -68,8 +70,10 @@ Task<http::Response> attempt(Call& call) {
     } else {
       issuance = (*decision)(transaction);
     }
-    if (issuance) record_issuance(call, transaction, *issuance);
-    else call.deny(issuance.reason());
+    if (issuance)
+      record_issuance(call, transaction, *issuance);
+    else
+      call.deny(issuance.reason());
   });
   co_await pending.decided();
   // Signed while the commit is on its way to the disk; the answer leaves after both.

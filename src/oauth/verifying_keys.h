@@ -15,7 +15,8 @@ namespace behalf::oauth {
 class VerifyingKeys {
  public:
   using Set = std::shared_ptr<const std::vector<crypto::VerifyingKey>>;
-  // The keys of `jwks` as registered for `id` in `version`; an empty set where there are none that can be used.
+  // The keys of `jwks` as registered for `id` in `version`; an empty set where there are none that can be
+  // used.
   Set get(const std::string& id, int64_t version, const json::Value& jwks);
 
  private:

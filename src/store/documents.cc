@@ -60,7 +60,9 @@ void add_sign_in(json::ObjectWriter& writer, const SignIn& sign_in) {
 }
 
 SignIn sign_in_of(const json::Value& value) {
-  return {.auth_time = {number_of(value, "auth_time")}, .acr = text_of(value, "acr"), .amr = text_of(value, "amr")};
+  return {.auth_time = {number_of(value, "auth_time")},
+          .acr = text_of(value, "acr"),
+          .amr = text_of(value, "amr")};
 }
 
 }  // namespace

@@ -91,9 +91,11 @@ void RegistryView::merge(const RegistryTables& changed, const std::vector<std::s
 void RegistryView::index_resources() {
   resource_spellings_.clear();
   for (const auto& [id, resource] : tables_.resources) {
-    if (const auto canonical = canonical_resource(id)) resource_spellings_.insert_or_assign(*canonical, resource);
+    if (const auto canonical = canonical_resource(id))
+      resource_spellings_.insert_or_assign(*canonical, resource);
     for (const std::string& alias : resource->aliases) {
-      if (const auto canonical = canonical_resource(alias)) resource_spellings_.insert_or_assign(*canonical, resource);
+      if (const auto canonical = canonical_resource(alias))
+        resource_spellings_.insert_or_assign(*canonical, resource);
     }
   }
 }

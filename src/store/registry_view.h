@@ -47,8 +47,8 @@ class RegistryView {
  private:
   void index_resources();
   mutable std::shared_mutex mutex_;
-  RegistryTables tables_;                              // guarded by mutex_
-  ById<Resource> resource_spellings_;                  // canonical id and aliases; guarded by mutex_
+  RegistryTables tables_;              // guarded by mutex_
+  ById<Resource> resource_spellings_;  // canonical id and aliases; guarded by mutex_
 };
 
 }  // namespace behalf::store

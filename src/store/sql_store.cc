@@ -43,7 +43,7 @@ std::shared_ptr<const User> read_user(std::string_view document) {
   return user->status == Status::kDeleted ? nullptr : user;
 }
 
-#define NODE_COLUMNS                                                                                   \
+#define NODE_COLUMNS                                                                                 \
   "id, kind, root_id, parent_id, grant_id, secret_hash, issued_at, expires_at, spent_at, ended_at, " \
   "ended_cause, successor_id, document"
 
@@ -91,7 +91,8 @@ std::string text_member(const json::Value& value, std::string_view name) {
 
 // A record passes if it names what the filter names; the agent may stand anywhere in the chain.
 bool passes(const AuditFilter& filter, std::string_view record) {
-  if (filter.user.empty() && filter.agent.empty() && filter.client.empty() && filter.event.empty()) return true;
+  if (filter.user.empty() && filter.agent.empty() && filter.client.empty() && filter.event.empty())
+    return true;
   const auto value = json::parse(record, kRegistryLimits);
   if (!value) return false;
   if (!filter.user.empty() && text_member(*value, "user") != filter.user) return false;
@@ -120,7 +121,8 @@ RegistryTables load_registry(Database& database) {
   });
   constexpr Statement kResources{"SELECT id, document FROM resources"};
   database.query(kResources, {}, [&](const Row& row) {
-    tables.resources.emplace(row.text(0), checked(parse_resource(parse_registry(row.text(1)), Detail::kStored)));
+    tables.resources.emplace(row.text(0),
+                             checked(parse_resource(parse_registry(row.text(1)), Detail::kStored)));
   });
   return tables;
 }
@@ -206,7 +208,8 @@ bool SqlTransaction::put_principal(std::string_view id, std::string_view kind, s
 
 bool SqlTransaction::put_user(const User& user) {
   const bool deleted = user.status == Status::kDeleted;
-  // A username is a key of its own; asked for here so that the caller gets an answer and not a broken statement.
+  // A username is a key of its own; asked for here so that the caller gets an answer and not a broken
+  // statement.
   if (!deleted) {
     bool taken = false;
     constexpr Statement kTaken{"SELECT id FROM principals WHERE username = $1 AND id <> $2"};
@@ -236,7 +239,8 @@ bool SqlTransaction::put_client(const Client& client) {
 void SqlTransaction::put_resource(const Resource& resource) {
   writing_->registry_changed = true;
   constexpr Statement kPut{
-      "INSERT INTO resources (id, document) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET document = excluded.document"};
+      "INSERT INTO resources (id, document) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET document = "
+      "excluded.document"};
   const std::string text = json::write(to_json(resource, Detail::kStored));
   database_.execute(kPut, {resource.id.text(), text});
   writing_->staged.resources.insert_or_assign(resource.id.text(), std::make_shared<const Resource>(resource));
@@ -253,14 +257,15 @@ void SqlTransaction::remove_resource(const ResourceId& id) {
 
 // ---- Grants ----
 
-std::optional<Grant> SqlTransaction::find_grant(const GrantId& id) {
+std::shared_ptr<const Grant> SqlTransaction::find_grant(const GrantId& id) {
   if (writing_ != nullptr) {
-    if (const auto* cached = writing_->grants.find(id.text())) return **cached;
+    if (const auto* cached = writing_->grants.find(id.text())) return *cached;
   }
-  std::optional<Grant> grant;
+  std::shared_ptr<const Grant> grant;
   constexpr Statement kFind{"SELECT " GRANT_COLUMNS " FROM grants WHERE id = $1"};
-  database_.query(kFind, {id.text()}, [&](const Row& row) { grant = read_grant(row); });
-  if (writing_ != nullptr && grant) writing_->grants.put(id.text(), std::make_shared<const Grant>(*grant));
+  database_.query(kFind, {id.text()},
+                  [&](const Row& row) { grant = std::make_shared<const Grant>(read_grant(row)); });
+  if (writing_ != nullptr && grant != nullptr) writing_->grants.put(id.text(), grant);
   return grant;
 }
 
@@ -279,16 +284,21 @@ std::vector<Grant> SqlTransaction::list_grants(const GrantFilter& filter) {
   constexpr Statement kByAgent{"SELECT " GRANT_COLUMNS " FROM grants WHERE agent_id = $1 ORDER BY id DESC"};
   constexpr Statement kByClient{"SELECT " GRANT_COLUMNS " FROM grants WHERE client_id = $1 ORDER BY id DESC"};
   constexpr Statement kAll{"SELECT " GRANT_COLUMNS " FROM grants ORDER BY id DESC LIMIT $1"};
-  if (!filter.user.empty()) database_.query(kByUser, {filter.user}, take);
-  else if (!filter.agent.empty()) database_.query(kByAgent, {filter.agent}, take);
-  else if (!filter.client.empty()) database_.query(kByClient, {filter.client}, take);
-  else database_.query(kAll, {static_cast<int64_t>(filter.live_only ? 100'000 : filter.limit)}, take);
+  if (!filter.user.empty())
+    database_.query(kByUser, {filter.user}, take);
+  else if (!filter.agent.empty())
+    database_.query(kByAgent, {filter.agent}, take);
+  else if (!filter.client.empty())
+    database_.query(kByClient, {filter.client}, take);
+  else
+    database_.query(kAll, {static_cast<int64_t>(filter.live_only ? 100'000 : filter.limit)}, take);
   return grants;
 }
 
 void SqlTransaction::insert_grant(const Grant& grant) {
   constexpr Statement kInsert{
-      "INSERT INTO grants (id, user_id, client_id, agent_id, expires_at, document) VALUES ($1, $2, $3, $4, $5, $6)"};
+      "INSERT INTO grants (id, user_id, client_id, agent_id, expires_at, document) VALUES ($1, $2, $3, $4, "
+      "$5, $6)"};
   const std::string document = write_document(grant);
   database_.execute(kInsert, {grant.id.text(), grant.user.text(), grant.client.text(), grant.agent.text(),
                               grant.expires_at.milliseconds, document});
@@ -320,13 +330,14 @@ std::shared_ptr<const Node> SqlTransaction::find_node(const NodeId& id) {
   }
   std::shared_ptr<const Node> node;
   constexpr Statement kFind{"SELECT " NODE_COLUMNS " FROM nodes WHERE id = $1"};
-  database_.query(kFind, {id.text()}, [&](const Row& row) { node = std::make_shared<const Node>(read_node(row)); });
+  database_.query(kFind, {id.text()},
+                  [&](const Row& row) { node = std::make_shared<const Node>(read_node(row)); });
   if (writing_ != nullptr && node != nullptr) cache(node);
   return node;
 }
 
-// Only access tokens: they change in no other way than by ending, which every process learns of. Codes and refresh tokens
-// are spent by conditional statements and always asked for anew.
+// Only access tokens: they change in no other way than by ending, which every process learns of. Codes and
+// refresh tokens are spent by conditional statements and always asked for anew.
 void SqlTransaction::cache(const std::shared_ptr<const Node>& node) {
   if (node->kind == NodeKind::kAccessToken) writing_->nodes.put(node->id.text(), node);
 }
@@ -354,12 +365,14 @@ std::vector<Node> SqlTransaction::list_grant_nodes(const GrantId& grant, size_t 
 
 void SqlTransaction::insert_node(Node node) {
   constexpr Statement kInsert{
-      "INSERT INTO nodes (id, kind, root_id, parent_id, grant_id, secret_hash, issued_at, expires_at, document) "
+      "INSERT INTO nodes (id, kind, root_id, parent_id, grant_id, secret_hash, issued_at, expires_at, "
+      "document) "
       "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
   const std::string document = write_document(node);
-  database_.execute(kInsert, {node.id.text(), name_of(node.kind), node.root.text(), nullable(node.parent.text()),
-                              nullable(node.grant.text()), nullable(node.secret_hash), node.issued_at.milliseconds,
-                              node.expires_at.milliseconds, document});
+  database_.execute(kInsert,
+                    {node.id.text(), name_of(node.kind), node.root.text(), nullable(node.parent.text()),
+                     nullable(node.grant.text()), nullable(node.secret_hash), node.issued_at.milliseconds,
+                     node.expires_at.milliseconds, document});
   cache(std::make_shared<const Node>(std::move(node)));
 }
 
@@ -385,12 +398,14 @@ RotatedRefresh SqlTransaction::rotate_refresh_token(const NodeId& id, std::strin
   RotatedRefresh result;
   constexpr Statement kFind{"SELECT " NODE_COLUMNS
                             " FROM nodes WHERE id = $1 AND secret_hash = $2 AND kind = 'refresh_token'"};
-  database_.query(kFind, {id.text(), secret_hash},
-                  [&](const Row& row) { result = {RotatedRefresh::Outcome::kAlreadyRotated, read_node(row)}; });
+  database_.query(kFind, {id.text(), secret_hash}, [&](const Row& row) {
+    result = {RotatedRefresh::Outcome::kAlreadyRotated, read_node(row)};
+  });
   if (!result.node) return result;
   constexpr Statement kRotate{
       "UPDATE nodes SET spent_at = $2, successor_id = $3 WHERE id = $1 AND spent_at IS NULL RETURNING id"};
-  const size_t first = database_.query(kRotate, {id.text(), now.milliseconds, successor.text()}, [](const Row&) {});
+  const size_t first =
+      database_.query(kRotate, {id.text(), now.milliseconds, successor.text()}, [](const Row&) {});
   if (first == 1) result.outcome = RotatedRefresh::Outcome::kRotated;
   return result;
 }
@@ -405,7 +420,8 @@ std::vector<Node> SqlTransaction::end_subtree(const NodeId& id, UnixTime now, st
       "  WHERE nodes.root_id = below.root_id AND nodes.parent_id = below.id) "
       "UPDATE nodes SET ended_at = $2, ended_cause = $3 "
       "WHERE id IN (SELECT id FROM below) AND ended_at IS NULL RETURNING " NODE_COLUMNS};
-  database_.query(kEnd, {id.text(), now.milliseconds, cause}, [&](const Row& row) { ended.push_back(read_node(row)); });
+  database_.query(kEnd, {id.text(), now.milliseconds, cause},
+                  [&](const Row& row) { ended.push_back(read_node(row)); });
   forget(ended);
   return ended;
 }
@@ -416,7 +432,8 @@ std::vector<Node> SqlTransaction::end_grant_nodes(const GrantId& id, UnixTime no
   constexpr Statement kEnd{
       "UPDATE nodes SET ended_at = $2, ended_cause = $3 WHERE grant_id = $1 AND grant_id IS NOT NULL "
       "AND ended_at IS NULL AND expires_at > $2 RETURNING " NODE_COLUMNS};
-  database_.query(kEnd, {id.text(), now.milliseconds, cause}, [&](const Row& row) { ended.push_back(read_node(row)); });
+  database_.query(kEnd, {id.text(), now.milliseconds, cause},
+                  [&](const Row& row) { ended.push_back(read_node(row)); });
   forget(ended);
   return ended;
 }
@@ -428,7 +445,8 @@ void SqlTransaction::forget(std::vector<Node>& ended) {
 
 bool SqlTransaction::remember_jti(std::string_view issuer, std::string_view jti, UnixTime expires_at) {
   constexpr Statement kRemember{
-      "INSERT INTO assertions (issuer, jti, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING jti"};
+      "INSERT INTO assertions (issuer, jti, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING "
+      "jti"};
   return database_.query(kRemember, {issuer, jti, expires_at.milliseconds}, [](const Row&) {}) == 1;
 }
 
@@ -505,12 +523,14 @@ void SqlTransaction::touch_session(const SessionId& id, UnixTime now) {
 }
 
 bool SqlTransaction::end_session(const SessionId& id, UnixTime now) {
-  constexpr Statement kEnd{"UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL RETURNING id"};
+  constexpr Statement kEnd{
+      "UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL RETURNING id"};
   return database_.query(kEnd, {id.text(), now.milliseconds}, [](const Row&) {}) == 1;
 }
 
 size_t SqlTransaction::end_user_sessions(const UserId& user, UnixTime now) {
-  constexpr Statement kEnd{"UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id"};
+  constexpr Statement kEnd{
+      "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id"};
   return database_.query(kEnd, {user.text(), now.milliseconds}, [](const Row&) {});
 }
 
@@ -530,10 +550,12 @@ std::vector<LoggedRecord> SqlTransaction::list_audit(const AuditFilter& filter) 
   constexpr int64_t kChunk = 2000;
   std::vector<LoggedRecord> records;
   constexpr Statement kByGrant{
-      "SELECT sequence, record, hash FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND sequence > $2 "
+      "SELECT sequence, record, hash FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND sequence > "
+      "$2 "
       "ORDER BY sequence LIMIT $3"};
   constexpr Statement kByGrantBackward{
-      "SELECT sequence, record, hash FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND sequence < $2 "
+      "SELECT sequence, record, hash FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND sequence < "
+      "$2 "
       "ORDER BY sequence DESC LIMIT $3"};
   constexpr Statement kForward{
       "SELECT sequence, record, hash FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2"};
@@ -547,10 +569,14 @@ std::vector<LoggedRecord> SqlTransaction::list_audit(const AuditFilter& filter) 
       records.push_back({.sequence = at, .json = std::string(row.text(1)), .hash = std::string(row.text(2))});
     };
     size_t seen = 0;
-    if (!filter.grant.empty() && filter.newest_first) seen = database_.query(kByGrantBackward, {filter.grant, at, kChunk}, take);
-    else if (!filter.grant.empty()) seen = database_.query(kByGrant, {filter.grant, at, kChunk}, take);
-    else if (filter.newest_first) seen = database_.query(kBackward, {at, kChunk}, take);
-    else seen = database_.query(kForward, {at, kChunk}, take);
+    if (!filter.grant.empty() && filter.newest_first)
+      seen = database_.query(kByGrantBackward, {filter.grant, at, kChunk}, take);
+    else if (!filter.grant.empty())
+      seen = database_.query(kByGrant, {filter.grant, at, kChunk}, take);
+    else if (filter.newest_first)
+      seen = database_.query(kBackward, {at, kChunk}, take);
+    else
+      seen = database_.query(kForward, {at, kChunk}, take);
     if (seen < static_cast<size_t>(kChunk)) break;
   }
   return records;
@@ -565,13 +591,16 @@ size_t SqlTransaction::purge(UnixTime before, size_t limit) {
       "(SELECT issuer, jti FROM assertions WHERE expires_at < $1 LIMIT $2) RETURNING jti"};
   gone += database_.query(kAssertions, {before.milliseconds, most}, count);
   constexpr Statement kRequests{
-      "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE expires_at < $1 ORDER BY id LIMIT $2) RETURNING id"};
+      "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE expires_at < $1 ORDER BY id LIMIT $2) "
+      "RETURNING id"};
   gone += database_.query(kRequests, {before.milliseconds, most}, count);
   constexpr Statement kSessions{
-      "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY id LIMIT $2) RETURNING id"};
+      "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY id LIMIT $2) "
+      "RETURNING id"};
   gone += database_.query(kSessions, {before.milliseconds, most}, count);
   constexpr Statement kNodes{
-      "DELETE FROM nodes WHERE id IN (SELECT id FROM nodes WHERE expires_at < $1 ORDER BY id LIMIT $2) RETURNING id"};
+      "DELETE FROM nodes WHERE id IN (SELECT id FROM nodes WHERE expires_at < $1 ORDER BY id LIMIT $2) "
+      "RETURNING id"};
   gone += database_.query(kNodes, {before.milliseconds, most}, count);
   return gone;
 }

@@ -51,8 +51,8 @@ class Cache {
   Generation old_;
 };
 
-// Belongs to the committing thread. Everything here may be dropped at any time and read again; it is dropped whenever a
-// batch rolls back or another process changed the store.
+// Belongs to the committing thread. Everything here may be dropped at any time and read again; it is dropped
+// whenever a batch rolls back or another process changed the store.
 struct WriterState {
   // hash of the log so far, record → hash with the record
   std::function<std::string(const std::string& previous_hex, std::string_view record)> chain;
@@ -86,7 +86,7 @@ class SqlTransaction final : public Transaction {
   std::shared_ptr<const Resource> find_resource(const ResourceId& id) override;
   std::vector<std::shared_ptr<const User>> list_users() override;
   int64_t last_epoch(std::string_view principal_id) override;
-  std::optional<Grant> find_grant(const GrantId& id) override;
+  std::shared_ptr<const Grant> find_grant(const GrantId& id) override;
   std::vector<Grant> list_grants(const GrantFilter& filter) override;
   std::shared_ptr<const Node> find_node(const NodeId& id) override;
   std::vector<Node> list_lineage(const NodeId& root, size_t limit) override;

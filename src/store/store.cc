@@ -19,7 +19,8 @@ using Statement = Database::Statement;
 constexpr int64_t kSchemaVersion = 1;
 
 void prepare_schema(Database& database) {
-  // Two servers that start on an empty database at the same time would both create it; the number is ours, any would do.
+  // Two servers that start on an empty database at the same time would both create it; the number is ours,
+  // any would do.
   if (database.is_postgres()) database.run_script("SELECT pg_advisory_xact_lock(7021735)");
   database.run_script("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)");
   int64_t version = 0;
@@ -30,7 +31,8 @@ void prepare_schema(Database& database) {
                            "); this one knows schema " + std::to_string(kSchemaVersion));
   }
   if (version == kSchemaVersion) return;
-  const std::string_view wanted = database.is_postgres() ? "0001_start.postgres.sql" : "0001_start.sqlite.sql";
+  const std::string_view wanted =
+      database.is_postgres() ? "0001_start.postgres.sql" : "0001_start.sqlite.sql";
   for (const EmbeddedFile& file : embedded_schema()) {
     if (file.name == wanted) database.run_script(std::string(file.text));
   }
@@ -43,8 +45,8 @@ void prepare_schema(Database& database) {
 struct Store::Impl {
   RegistryView registry;
   WriterState state;
-  bool prepared = false;             // the schema is there; committing thread, and before it has work
-  int64_t known_generation = 0;      // of what is in `registry` and the caches; committing thread only
+  bool prepared = false;         // the schema is there; committing thread, and before it has work
+  int64_t known_generation = 0;  // of what is in `registry` and the caches; committing thread only
   std::atomic<int64_t> high_water{0};
   std::unique_ptr<Database> reader;
   std::unique_ptr<Committer> committer;
@@ -60,11 +62,12 @@ struct Store::Impl {
   bool stopping = false;      // guarded by mutex
   std::thread reading;
 
-  // Takes the row that orders all writers, everywhere. If its generation is not ours, another process changed what we
-  // keep in memory.
+  // Takes the row that orders all writers, everywhere. If its generation is not ours, another process changed
+  // what we keep in memory.
   void begin_batch(Database& database) {
     constexpr Statement kTake{
-        "UPDATE head SET generation = generation WHERE id = 1 RETURNING sequence, hash, generation, high_water"};
+        "UPDATE head SET generation = generation WHERE id = 1 RETURNING sequence, hash, generation, "
+        "high_water"};
     bool found = false;
     database.query(kTake, {}, [&](const Row& row) {
       found = true;
@@ -163,14 +166,15 @@ Store::Store(std::unique_ptr<Connector> connector, Hash sha256) : impl_(std::mak
   };
   Connector& address = *connector;
   impl.committer = std::make_unique<Committer>(
-      std::move(connector), CommitterHooks{.begin_batch =
-                                               [&impl](Database& database) {
-                                                 if (!impl.prepared) prepare_schema(database);
-                                                 impl.begin_batch(database);
-                                               },
-                                           .end_batch = [&impl](Database& database) { impl.end_batch(database); },
-                                           .committed = [&impl] { impl.committed(); },
-                                           .rolled_back = [&impl] { impl.rolled_back(); }});
+      std::move(connector),
+      CommitterHooks{.begin_batch =
+                         [&impl](Database& database) {
+                           if (!impl.prepared) prepare_schema(database);
+                           impl.begin_batch(database);
+                         },
+                     .end_batch = [&impl](Database& database) { impl.end_batch(database); },
+                     .committed = [&impl] { impl.committed(); },
+                     .rolled_back = [&impl] { impl.rolled_back(); }});
   impl.committer->run([](Database&) {});
   impl.prepared = true;
   impl.reader = address.open_reader();
@@ -216,8 +220,10 @@ Task<void> Store::read(Reading work) {
       Loop* loop = Loop::current();
       impl.enqueue(work, [this, caller, loop](std::exception_ptr thrown) {
         fault = thrown;
-        if (loop != nullptr) loop->post([caller] { caller.resume(); });
-        else caller.resume();
+        if (loop != nullptr)
+          loop->post([caller] { caller.resume(); });
+        else
+          caller.resume();
       });
     }
     void await_resume() const {

@@ -1,13 +1,14 @@
 // What the server remembers, as verbs of the domain.
 //
 // One interface, two databases (SQLite embedded, PostgreSQL when one machine is not enough), one text of SQL.
-// Every verb on a single-use thing is one conditional statement whose result says who was first. Expected absence is
-// a value; a database that cannot serve throws StoreUnavailable.
+// Every verb on a single-use thing is one conditional statement whose result says who was first. Expected
+// absence is a value; a database that cannot serve throws StoreUnavailable.
 //
-// Writing: `submit` runs `work` on the committing thread inside a transaction shared with other works (group commit).
-// `work` must be repeatable and may not wait, draw randomness, read the clock or use the network. When it throws, nothing
-// it did happened; when it returns, everything it did is committed together with the audit records it appended.
-// Reading: `read` runs on a snapshot in another thread; it must not decide anything that a write depends on.
+// Writing: `submit` runs `work` on the committing thread inside a transaction shared with other works (group
+// commit). `work` must be repeatable and may not wait, draw randomness, read the clock or use the network.
+// When it throws, nothing it did happened; when it returns, everything it did is committed together with the
+// audit records it appended. Reading: `read` runs on a snapshot in another thread; it must not decide
+// anything that a write depends on.
 #pragma once
 
 #include <functional>
@@ -55,7 +56,7 @@ struct AuditFilter {
   std::string user;
   std::string agent;
   std::string client;
-  std::string event;          // prefix
+  std::string event;  // prefix
   size_t limit = 200;
 };
 
@@ -70,12 +71,12 @@ class ReadTransaction {
   virtual std::shared_ptr<const Client> find_client(const ClientId& id) = 0;
   virtual std::shared_ptr<const Resource> find_resource(const ResourceId& id) = 0;
   virtual std::vector<std::shared_ptr<const User>> list_users() = 0;
-  // The last epoch that id had as any principal, deleted ones included; 0 if it never was one. (What has been deleted is
-  // not found by the verbs above.)
+  // The last epoch that id had as any principal, deleted ones included; 0 if it never was one. (What has been
+  // deleted is not found by the verbs above.)
   virtual int64_t last_epoch(std::string_view principal_id) = 0;
 
   // Grants and lineage
-  virtual std::optional<Grant> find_grant(const GrantId& id) = 0;
+  virtual std::shared_ptr<const Grant> find_grant(const GrantId& id) = 0;
   virtual std::vector<Grant> list_grants(const GrantFilter& filter) = 0;
   virtual std::shared_ptr<const Node> find_node(const NodeId& id) = 0;
   // Every node of one lineage, parents before children, at most `limit`.
@@ -92,8 +93,8 @@ class ReadTransaction {
 
 class Transaction : public ReadTransaction {
  public:
-  // Registry. `put_*` stores the value as given, with its status, epoch and version; an id that another kind of
-  // principal uses is refused (false): users, agents and clients share one namespace (D-03).
+  // Registry. `put_*` stores the value as given, with its status, epoch and version; an id that another kind
+  // of principal uses is refused (false): users, agents and clients share one namespace (D-03).
   [[nodiscard]] virtual bool put_user(const User& user) = 0;
   [[nodiscard]] virtual bool put_agent(const Agent& agent) = 0;
   [[nodiscard]] virtual bool put_client(const Client& client) = 0;
@@ -110,7 +111,8 @@ class Transaction : public ReadTransaction {
   // Lineage
   virtual void insert_node(Node node) = 0;
   // kSpent exactly once per code, whoever asks and however many at the same time.
-  [[nodiscard]] virtual SpentCode spend_code(const NodeId& id, std::string_view secret_hash, UnixTime now) = 0;
+  [[nodiscard]] virtual SpentCode spend_code(const NodeId& id, std::string_view secret_hash,
+                                             UnixTime now) = 0;
   // kRotated exactly once per refresh token; the successor's id is kept for an honest retry.
   [[nodiscard]] virtual RotatedRefresh rotate_refresh_token(const NodeId& id, std::string_view secret_hash,
                                                             const NodeId& successor, UnixTime now) = 0;
@@ -120,7 +122,8 @@ class Transaction : public ReadTransaction {
   virtual std::vector<Node> end_grant_nodes(const GrantId& id, UnixTime now, std::string_view cause) = 0;
 
   // True exactly once per (issuer, jti) until `expires_at` has passed.
-  [[nodiscard]] virtual bool remember_jti(std::string_view issuer, std::string_view jti, UnixTime expires_at) = 0;
+  [[nodiscard]] virtual bool remember_jti(std::string_view issuer, std::string_view jti,
+                                          UnixTime expires_at) = 0;
 
   // Front channel
   virtual void insert_request(const AuthorizationRequest& request) = 0;
@@ -155,8 +158,8 @@ class Store {
   using Work = std::function<void(Transaction&)>;
   using Reading = std::function<void(ReadTransaction&)>;
 
-  // Starts `work`; see Committer::Pending for the two moments a caller can await. `work` and what it refers to must live
-  // until then.
+  // Starts `work`; see Committer::Pending for the two moments a caller can await. `work` and what it refers
+  // to must live until then.
   Committer::Pending submit(Work work);
   // submit and await durability.
   Task<void> transact(Work work);
@@ -165,8 +168,8 @@ class Store {
   void run(Work work);
   void run_read(Reading work);
 
-  // Agents, clients and resources as last committed, for use on any thread. A decision made from it must be confirmed
-  // inside the transaction (compare `version`).
+  // Agents, clients and resources as last committed, for use on any thread. A decision made from it must be
+  // confirmed inside the transaction (compare `version`).
   const RegistryView& registry() const;
   // The latest time any committed decision was made at: what a clock that stepped back is noticed by.
   UnixTime high_water() const;

@@ -87,7 +87,7 @@ TEST_P(AuditStore, AFaultLeavesNeitherEffectNorRecord) {
     transaction.append_audit(make_record("second", "kept"), kNow + Seconds{1});
   });
   const auto exists = [&](const std::string& id) {
-    return ask_reader([&](ReadTransaction& transaction) { return transaction.find_grant(GrantId(id)).has_value(); });
+    return ask_reader([&](ReadTransaction& transaction) { return transaction.find_grant(GrantId(id)) != nullptr; });
   };
   EXPECT_FALSE(exists("lost"));
   EXPECT_FALSE(exists("twice"));

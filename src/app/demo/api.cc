@@ -13,7 +13,7 @@ struct DemoApi::Route {
   std::string_view resource;  // "planner" or "mail"
   std::string_view scope;
   bool is_live;
-  std::string_view result;    // JSON
+  std::string_view result;  // JSON
 };
 
 struct DemoApi::Refusal {
@@ -36,7 +36,8 @@ std::unique_ptr<http::Server> listen_near(uint16_t preferred, http::Handler hand
 
 DemoApi::DemoApi(const World& world, uint16_t preferred_port) : world_(world) {
   server_ = listen_near(preferred_port, [this](http::Request& request) -> Task<http::Response> {
-    return [](DemoApi* api, http::Request* asked) -> Task<http::Response> { co_return api->answer(*asked); }(this, &request);
+    return [](DemoApi* api, http::Request* asked) -> Task<http::Response> { co_return api->answer(*asked); }(
+                                                      this, &request);
   });
 }
 
@@ -71,7 +72,8 @@ http::Response DemoApi::refuse(const Route& route, const Refusal& refusal) const
     add("scope", route.scope);           // RFC 6750 §3
     add("required_scope", route.scope);  // draft-oauth-ai-agents-on-behalf-of-user-02
   }
-  challenge += "resource_metadata=\"" + world_.api + "/.well-known/oauth-protected-resource/" + std::string(route.resource) + "\"";
+  challenge += "resource_metadata=\"" + world_.api + "/.well-known/oauth-protected-resource/" +
+               std::string(route.resource) + "\"";
   http::Response response = http::json_response(refusal.status, json::write(body));
   response.headers.set("WWW-Authenticate", challenge);
   return response;
@@ -87,29 +89,38 @@ void DemoApi::fetch_keys() {
   keys_ = std::move(*keys);
 }
 
-std::optional<DemoApi::Refusal> DemoApi::verify(const Route& route, const std::string& token, json::Value& claims) {
+std::optional<DemoApi::Refusal> DemoApi::verify(const Route& route, const std::string& token,
+                                                json::Value& claims) {
   const auto bad_token = [](std::string why) { return Refusal{401, "invalid_token", std::move(why)}; };
   const auto jwt = crypto::EncodedJwt::parse(token);
   if (!jwt) return bad_token("this is no JWT");
   constexpr std::string_view kTypes[] = {"at+jwt"};
   const std::string audiences[] = {world_.api + "/" + std::string(route.resource)};
-  const crypto::Expectations expected{.types = kTypes, .issuer = world_.issuer(), .subject = {}, .audiences = audiences,
-                                      .audience_rule = crypto::AudienceRule::kContains, .leeway = Seconds{5},
-                                      .longest_life = Seconds{0}, .require_jti = true};
+  const crypto::Expectations expected{.types = kTypes,
+                                      .issuer = world_.issuer(),
+                                      .subject = {},
+                                      .audiences = audiences,
+                                      .audience_rule = crypto::AudienceRule::kContains,
+                                      .leeway = Seconds{5},
+                                      .longest_life = Seconds{0},
+                                      .require_jti = true};
   const auto keys = [this] {
     const std::lock_guard lock(mutex_);
     return keys_;
   };
   auto verified = crypto::verify(*jwt, expected, keys(), SystemClock().now());
-  if (!verified && verified.reason() == crypto::JwtFault::kUnknownKey) {  // the first call, or keys were rotated
+  if (!verified &&
+      verified.reason() == crypto::JwtFault::kUnknownKey) {  // the first call, or keys were rotated
     fetch_keys();
     verified = crypto::verify(*jwt, expected, keys(), SystemClock().now());
   }
   if (!verified) return bad_token("the token does not hold: " + std::string(describe(verified.reason())));
   claims = verified->claims();
-  if (chain_of(claims).empty()) return bad_token("delegation claims are missing: this API is for agents that act for a person");
+  if (chain_of(claims).empty())
+    return bad_token("delegation claims are missing: this API is for agents that act for a person");
   const auto scope = ScopeSet::parse(text_of(claims, "scope"));
-  if (!scope || !scope->contains(route.scope)) return Refusal{403, "insufficient_scope", "this needs another permission"};
+  if (!scope || !scope->contains(route.scope))
+    return Refusal{403, "insufficient_scope", "this needs another permission"};
   return std::nullopt;
 }
 
@@ -129,13 +140,15 @@ std::optional<DemoApi::Refusal> DemoApi::introspect(const Route& route, const st
 http::Response DemoApi::answer(const http::Request& request) {
   static constexpr Route kRoutes[] = {
       {"GET", "/planner/week", "planner", "calendar.read", false, R"({"free":["Tue 10:00","Thu 14:30"]})"},
-      {"GET", "/planner/live/week", "planner", "calendar.read", true, R"({"free":["Tue 10:00","Thu 14:30"]})"},
+      {"GET", "/planner/live/week", "planner", "calendar.read", true,
+       R"({"free":["Tue 10:00","Thu 14:30"]})"},
       {"POST", "/planner/meetings", "planner", "calendar.write", false, R"({"booked":"Tue 10:00"})"},
       {"GET", "/mail/inbox", "mail", "mail.read", false, R"({"subjects":["Lunch on Tuesday?"]})"},
       {"GET", "/mail/live/inbox", "mail", "mail.read", true, R"({"subjects":["Lunch on Tuesday?"]})"}};
   constexpr std::string_view kWellKnown = "/.well-known/oauth-protected-resource/";
   for (const std::string_view name : {"planner", "mail"}) {
-    if (request.method == "GET" && request.path == std::string(kWellKnown) + std::string(name)) return metadata(name);
+    if (request.method == "GET" && request.path == std::string(kWellKnown) + std::string(name))
+      return metadata(name);
   }
   const Route* route = nullptr;
   for (const Route& candidate : kRoutes) {
@@ -155,13 +168,15 @@ http::Response DemoApi::answer(const http::Request& request) {
   saw.set("person", text_of(claims, "sub"));
   saw.set("client", text_of(claims, "client_id"));
   json::Value::Array actors;
-  for (const json::Value* act = claims.find("act"); act != nullptr; act = act->find("act")) actors.emplace_back(text_of(*act, "sub"));
+  for (const json::Value* act = claims.find("act"); act != nullptr; act = act->find("act"))
+    actors.emplace_back(text_of(*act, "sub"));
   saw.set("acting_now", actors.front());
   saw.set("chain", std::move(actors));
   {
     const std::lock_guard lock(mutex_);
-    log_.push_back(std::string(route->method) + " " + std::string(route->path) + "  person=" + text_of(claims, "sub") +
-                   "  client=" + text_of(claims, "client_id") + "  acting=" + chain_of(claims));
+    log_.push_back(std::string(route->method) + " " + std::string(route->path) +
+                   "  person=" + text_of(claims, "sub") + "  client=" + text_of(claims, "client_id") +
+                   "  acting=" + chain_of(claims));
   }
   json::Value out;
   out.set("saw", std::move(saw));

@@ -1,9 +1,9 @@
 // The demo's protected resources, as their own HTTP server: a planner and a mail box.
 //
-// They do what an API behind this server should do: announce themselves (RFC 9728), verify RFC 9068 tokens offline with the
-// fetched keys, demand that somebody acts, and challenge precisely (RFC 6750, with `required_scope` as the draft has it).
-// The addresses under /live/ also ask introspection, so that revocation shows at once; the others honour a JWT until it
-// expires, as any offline check does.
+// They do what an API behind this server should do: announce themselves (RFC 9728), verify RFC 9068 tokens
+// offline with the fetched keys, demand that somebody acts, and challenge precisely (RFC 6750, with
+// `required_scope` as the draft has it). The addresses under /live/ also ask introspection, so that
+// revocation shows at once; the others honour a JWT until it expires, as any offline check does.
 #pragma once
 
 #include <memory>
@@ -38,9 +38,9 @@ class DemoApi {
 
   const World& world_;
   mutable std::mutex mutex_;
-  std::vector<std::string> log_;                // guarded by mutex_
-  std::vector<crypto::VerifyingKey> keys_;      // guarded by mutex_
-  std::unique_ptr<http::Server> server_;        // last: its threads use the rest
+  std::vector<std::string> log_;            // guarded by mutex_
+  std::vector<crypto::VerifyingKey> keys_;  // guarded by mutex_
+  std::unique_ptr<http::Server> server_;    // last: its threads use the rest
 };
 
 // Listens on `preferred`, or anywhere if that is taken.

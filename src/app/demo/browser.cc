@@ -73,7 +73,8 @@ std::optional<HtmlForm> find_form(std::string_view html, std::string_view action
   return std::nullopt;
 }
 
-std::vector<std::string> readable_lines(std::string_view html, std::string_view from, std::string_view until) {
+std::vector<std::string> readable_lines(std::string_view html, std::string_view from,
+                                        std::string_view until) {
   const size_t begin = html.find(from);
   if (begin == std::string_view::npos) return {};
   const std::string_view part = html.substr(begin, html.find(until, begin) - begin);

@@ -1,5 +1,5 @@
-// A person at a browser, as far as the story needs one: cookies, redirects, forms that are filled in and sent.
-// Reads the server's own pages as they come over the wire; it is no general HTML parser.
+// A person at a browser, as far as the story needs one: cookies, redirects, forms that are filled in and
+// sent. Reads the server's own pages as they come over the wire; it is no general HTML parser.
 #pragma once
 
 #include <map>
@@ -32,7 +32,7 @@ class Browser {
 
   struct Page {
     int status = 0;
-    std::string url;       // where it ended
+    std::string url;  // where it ended
     std::string html;
     std::string left_for;  // a redirect to another place, not followed
   };

@@ -27,13 +27,15 @@ std::string padded(std::string text, size_t width) {
 
 std::string chain_text(const json::Value& value) {
   std::string chain;
-  for (const json::Value& hop : list_of(value, "chain")) chain += (chain.empty() ? "" : " ← ") + *hop.string();
+  for (const json::Value& hop : list_of(value, "chain"))
+    chain += (chain.empty() ? "" : " ← ") + *hop.string();
   return chain;
 }
 
 class Tree {
  public:
-  Tree(const World& world, Screen& screen, const json::Value::Array& nodes) : world_(world), screen_(screen), nodes_(nodes) {
+  Tree(const World& world, Screen& screen, const json::Value::Array& nodes)
+      : world_(world), screen_(screen), nodes_(nodes) {
     for (const json::Value& node : nodes) ids_.insert(text_of(node, "id"));
   }
   // Everything below `parent`; the first nodes are those whose parent is none of the tree.
@@ -69,7 +71,8 @@ class Tree {
     const std::string where = resource == world_.planner_resource() ? " at the Planner API"
                               : resource == world_.mail_resource()  ? " at the Mail API"
                                                                     : "";
-    return printable(text_of(node, "scope")) + where + ", through client " + printable(text_of(node, "client"));
+    return printable(text_of(node, "scope")) + where + ", through client " +
+           printable(text_of(node, "client"));
   }
   const World& world_;
   Screen& screen_;
@@ -89,7 +92,8 @@ void show_audit(const World& world, Screen& screen, const std::string& grant) {
   size_t printed = 0;
   size_t denied = 0;
   for (;;) {
-    const json::Value page = ask(world, "/audit?after=" + std::to_string(last) + "&limit=" + std::to_string(kPage));
+    const json::Value page =
+        ask(world, "/audit?after=" + std::to_string(last) + "&limit=" + std::to_string(kPage));
     const auto& records = list_of(page, "records");
     for (const json::Value& entry : records) {
       const std::string text = text_of(entry, "record");
@@ -108,24 +112,30 @@ void show_audit(const World& world, Screen& screen, const std::string& grant) {
       std::string chain = chain_text(*record);
       if (chain.empty()) chain = text_of(*record, "agent");
       const std::string reason = text_of(*record, "reason");
-      screen.say(padded(std::to_string(sequence), 4) + (is_denied ? screen.bad("denied ") : screen.good("allowed")) + " " +
-                 padded(printable(text_of(*record, "event")), 26) + " " + padded(printable(text_of(*record, "user")), 11) +
+      screen.say(padded(std::to_string(sequence), 4) +
+                 (is_denied ? screen.bad("denied ") : screen.good("allowed")) + " " +
+                 padded(printable(text_of(*record, "event")), 26) + " " +
+                 padded(printable(text_of(*record, "user")), 11) +
                  padded(printable(text_of(*record, "client")), 12) + printable(chain) +
                  (reason.empty() ? "" : screen.dim("  (" + printable(reason) + ")")));
     }
     if (records.size() < static_cast<size_t>(kPage)) break;
   }
-  screen.aside("(number, outcome, event, person, client, who acts ← who passed it on, and the reason of a refusal)");
+  screen.aside(
+      "(number, outcome, event, person, client, who acts ← who passed it on, and the reason of a refusal)");
   bool is_whole = denied > 0;
-  for (const std::string_view event : {"consent", "token.authorization_code", "token.refresh_token", "introspect"}) {
+  for (const std::string_view event :
+       {"consent", "token.authorization_code", "token.refresh_token", "introspect"}) {
     bool found = false;
     for (const std::string& seen : of_grant) found = found || seen.starts_with(event);
     is_whole = is_whole && found;
   }
-  screen.check(is_whole, "consent, code, refresh, exchange, questions and refusals: " + std::to_string(printed) + " records of this grant, " +
-                             std::to_string(denied) + " of them refusals");
-  screen.check(is_intact && count > 0, "the chain of hashes holds over all " + std::to_string(count) +
-                                           " records: each is SHA-256(hash before || record), recomputed here");
+  screen.check(is_whole,
+               "consent, code, refresh, exchange, questions and refusals: " + std::to_string(printed) +
+                   " records of this grant, " + std::to_string(denied) + " of them refusals");
+  screen.check(is_intact && count > 0,
+               "the chain of hashes holds over all " + std::to_string(count) +
+                   " records: each is SHA-256(hash before || record), recomputed here");
 }
 
 void show_lineage(const World& world, Screen& screen, const std::string& grant) {
@@ -134,14 +144,18 @@ void show_lineage(const World& world, Screen& screen, const std::string& grant) 
   const json::Value* decision = answer.find("grant");
   if (decision == nullptr) throw StoryEnds("the grant is not there");
   screen.say(screen.strong(printable(text_of(*decision, "user"))) + " (person)");
-  screen.say("└─ " + screen.strong("consent") + "  to " + screen.accent(printable(text_of(*decision, "agent"))) + " through client " +
-             printable(text_of(*decision, "client")) + "  [" + screen.bad(text_of(*decision, "status") + ": " + text_of(*decision, "cause")) + "]");
+  screen.say("└─ " + screen.strong("consent") + "  to " +
+             screen.accent(printable(text_of(*decision, "agent"))) + " through client " +
+             printable(text_of(*decision, "client")) + "  [" +
+             screen.bad(text_of(*decision, "status") + ": " + text_of(*decision, "cause")) + "]");
   screen.say("   " + screen.dim("   " + printable(text_of(*decision, "scopes"))));
   Tree tree(world, screen, nodes);
   tree.draw({}, "   ");
   bool all_over = !nodes.empty();
   for (const json::Value& node : nodes) all_over = all_over && text_of(node, "status") != "active";
-  screen.check(tree.drawn() == nodes.size() && nodes.size() >= 8, "every code and token hangs in one tree under Alice's decision: " + std::to_string(nodes.size()));
+  screen.check(
+      tree.drawn() == nodes.size() && nodes.size() >= 8,
+      "every code and token hangs in one tree under Alice's decision: " + std::to_string(nodes.size()));
   screen.check(all_over, "and none of them is alive any more");
 }
 

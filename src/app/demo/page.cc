@@ -17,15 +17,22 @@ http::Response page(int status, const std::string& title, const std::string& bod
   response.status = status;
   response.headers.set("Content-Type", "text/html; charset=utf-8");
   response.headers.set("Cache-Control", "no-store");
-  response.headers.set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'");
+  response.headers.set(
+      "Content-Security-Policy",
+      "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'");
   response.headers.set("Referrer-Policy", "no-referrer");
   response.headers.set("X-Content-Type-Options", "nosniff");
   response.body =
-      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-      "<title>" + escape_html(title) + "</title><style>:root{color-scheme:light dark}"
+      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+      "content=\"width=device-width, initial-scale=1\">"
+      "<title>" +
+      escape_html(title) +
+      "</title><style>:root{color-scheme:light dark}"
       "body{font:17px/1.55 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1.25rem}"
-      "h1{line-height:1.2}pre{padding:1rem;overflow:auto;border:1px solid #8886;border-radius:.6rem;font-size:.86rem;line-height:1.45}"
-      ".button{display:inline-block;padding:.8rem 1.3rem;border-radius:.6rem;background:#2b4c9b;color:#fff;text-decoration:none;font-weight:600}"
+      "h1{line-height:1.2}pre{padding:1rem;overflow:auto;border:1px solid "
+      "#8886;border-radius:.6rem;font-size:.86rem;line-height:1.45}"
+      ".button{display:inline-block;padding:.8rem "
+      "1.3rem;border-radius:.6rem;background:#2b4c9b;color:#fff;text-decoration:none;font-weight:600}"
       ".muted{opacity:.75}li{margin:.4rem 0}</style></head><body><main><h1>" +
       escape_html(title) + "</h1>" + body + "</main></body></html>";
   return response;
@@ -37,13 +44,17 @@ std::string block(const std::string& title, const json::Value& value) {
 
 constexpr const char* kBack = "<p><a href=\"/\">Back to Planner</a></p>";
 
-std::string name_of_agent(const std::string& agent) { return agent == kSearchAgent ? "Search Agent" : "Calendar Agent"; }
+std::string name_of_agent(const std::string& agent) {
+  return agent == kSearchAgent ? "Search Agent" : "Calendar Agent";
+}
 
 }  // namespace
 
 DemoPage::DemoPage(const World& world, uint16_t preferred_port) : world_(world) {
   server_ = listen_near(preferred_port, [this](http::Request& request) -> Task<http::Response> {
-    return [](DemoPage* self, http::Request* asked) -> Task<http::Response> { co_return self->answer(*asked); }(this, &request);
+    return [](DemoPage* self, http::Request* asked) -> Task<http::Response> {
+      co_return self->answer(*asked);
+    }(this, &request);
   });
 }
 
@@ -59,13 +70,19 @@ http::Response DemoPage::answer(const http::Request& request) {
 http::Response DemoPage::home() const {
   const std::string agents = escape_html(world_.issuer() + "/agents");
   return page(200, "Planner",
-              "<p>A small app. It does not act itself: it lets a software agent act in your name, if you allow that agent.</p>"
-              "<p><a class=\"button\" href=\"/start?agent=agent-calendar\">Let the Calendar Agent plan my week</a></p>"
-              "<p class=\"muted\">You sign in at the authorization server as <strong>alice</strong>; the password is in the terminal.</p>"
+              "<p>A small app. It does not act itself: it lets a software agent act in your name, if you "
+              "allow that agent.</p>"
+              "<p><a class=\"button\" href=\"/start?agent=agent-calendar\">Let the Calendar Agent plan my "
+              "week</a></p>"
+              "<p class=\"muted\">You sign in at the authorization server as <strong>alice</strong>; the "
+              "password is in the terminal.</p>"
               "<h2>And then</h2><ul>"
-              "<li><a href=\"/start?agent=agent-search\">Ask for the Search Agent instead</a>: another agent, so another question to you.</li>"
-              "<li><a href=\"/start?agent=agent-calendar&amp;proof=agent-search\">The attack</a>: you allow the Calendar Agent, and the Search Agent tries to redeem the code.</li>"
-              "<li><a href=\"" + agents + "\">My agents</a>: see what acts in your name, and revoke it.</li></ul>");
+              "<li><a href=\"/start?agent=agent-search\">Ask for the Search Agent instead</a>: another "
+              "agent, so another question to you.</li>"
+              "<li><a href=\"/start?agent=agent-calendar&amp;proof=agent-search\">The attack</a>: you allow "
+              "the Calendar Agent, and the Search Agent tries to redeem the code.</li>"
+              "<li><a href=\"" +
+                  agents + "\">My agents</a>: see what acts in your name, and revoke it.</li></ul>");
 }
 
 http::Response DemoPage::start(const http::Form& query) {
@@ -77,17 +94,23 @@ http::Response DemoPage::start(const http::Form& query) {
   const bool is_search = flow.agent == kSearchAgent;
   const std::string url =
       world_.issuer() + "/authorize?" +
-      http::write_form({{"response_type", "code"}, {"client_id", kPlanner}, {"redirect_uri", world_.page + "/callback"},
-                        {"scope", is_search ? "calendar.read" : "calendar.read calendar.write"}, {"resource", world_.planner_resource()},
-                        {"requested_actor", flow.agent}, {"state", state},
-                        {"code_challenge", base64url(crypto::sha256(flow.verifier))}, {"code_challenge_method", "S256"}});
+      http::write_form({{"response_type", "code"},
+                        {"client_id", kPlanner},
+                        {"redirect_uri", world_.page + "/callback"},
+                        {"scope", is_search ? "calendar.read" : "calendar.read calendar.write"},
+                        {"resource", world_.planner_resource()},
+                        {"requested_actor", flow.agent},
+                        {"state", state},
+                        {"code_challenge", base64url(crypto::sha256(flow.verifier))},
+                        {"code_challenge_method", "S256"}});
   {
     const std::lock_guard lock(mutex_);
     if (flows_.size() >= kMostFlows) flows_.clear();
     flows_.emplace(state, std::move(flow));
   }
   http::Response response = http::redirect(url);
-  response.headers.add("Set-Cookie", std::string(kCookie) + "=" + state + "; Path=/callback; HttpOnly; SameSite=Lax");
+  response.headers.add("Set-Cookie",
+                       std::string(kCookie) + "=" + state + "; Path=/callback; HttpOnly; SameSite=Lax");
   return response;
 }
 
@@ -105,25 +128,32 @@ http::Response DemoPage::finish(const http::Request& request, const http::Form& 
     flows_.erase(found);
   }
   if (query.has("error")) {
-    return page(200, "You said no", "<p>The server answered <code>" + escape_html(query.get("error")) + "</code>. " + name_of_agent(flow.agent) +
-                                        " may do nothing.</p>" + kBack);
+    return page(200, "You said no",
+                "<p>The server answered <code>" + escape_html(query.get("error")) + "</code>. " +
+                    name_of_agent(flow.agent) + " may do nothing.</p>" + kBack);
   }
   const std::string code(query.get("code"));
   http::ClientRequest redeem;
   redeem.method = "POST";
   redeem.headers.set("Content-Type", "application/x-www-form-urlencoded");
   redeem.headers.set("Authorization", world_.basic(kPlanner));
-  redeem.body = http::write_form({{"grant_type", "authorization_code"}, {"code", code}, {"redirect_uri", world_.page + "/callback"},
-                                  {"code_verifier", flow.verifier}, {"actor_token", world_.proof(flow.proof, code)},
+  redeem.body = http::write_form({{"grant_type", "authorization_code"},
+                                  {"code", code},
+                                  {"redirect_uri", world_.page + "/callback"},
+                                  {"code_verifier", flow.verifier},
+                                  {"actor_token", world_.proof(flow.proof, code)},
                                   {"actor_token_type", kJwtUrn}});
   const http::Response answered = http::fetch(world_.issuer() + "/token", redeem);
   const auto body = json::parse(answered.body);
   const std::string token = body ? text_of(*body, "access_token") : "";
   if (token.empty()) {
     const std::string who = name_of_agent(flow.proof);
-    return page(200, flow.proof == flow.agent ? "The code was refused" : "The attack failed",
-                "<p>" + who + " proved itself with its own key and presented the code that is for the " + name_of_agent(flow.agent) +
-                    ". The code is spent now, for everybody.</p>" + block("The server answered " + std::to_string(answered.status), body.value_or(json::Value{})) + kBack);
+    return page(
+        200, flow.proof == flow.agent ? "The code was refused" : "The attack failed",
+        "<p>" + who + " proved itself with its own key and presented the code that is for the " +
+            name_of_agent(flow.agent) + ". The code is spent now, for everybody.</p>" +
+            block("The server answered " + std::to_string(answered.status), body.value_or(json::Value{})) +
+            kBack);
   }
   return call_api(flow, token);
 }
@@ -137,7 +167,9 @@ http::Response DemoPage::call_api(const Flow& flow, const std::string& token) co
               block("The API answered " + std::to_string(answered.status), body.value_or(json::Value{})) +
                   block("The token says", decoded(token)) +
                   "<p><code>sub</code> is you, <code>client_id</code> this app, <code>act</code> the agent. "
-                  "<a href=\"" + escape_html(world_.issuer() + "/agents") + "\">My agents</a> shows it, and ends it.</p>" + kBack);
+                  "<a href=\"" +
+                  escape_html(world_.issuer() + "/agents") + "\">My agents</a> shows it, and ends it.</p>" +
+                  kBack);
 }
 
 }  // namespace behalf::app

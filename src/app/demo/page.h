@@ -1,5 +1,5 @@
-// The demo's app for a browser: one page with a button that starts the real flow with PKCE, takes the answer back, redeems
-// the code with the agent's proof, calls the API, and shows the token and what the API saw.
+// The demo's app for a browser: one page with a button that starts the real flow with PKCE, takes the answer
+// back, redeems the code with the agent's proof, calls the API, and shows the token and what the API saw.
 #pragma once
 
 #include <map>

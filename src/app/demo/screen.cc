@@ -9,8 +9,9 @@ namespace behalf::app {
 namespace {
 
 constexpr size_t kShownOfCredential = 12;
-constexpr std::string_view kCredentials[] = {"actor_token", "assertion",     "client_assertion", "code", "code_verifier",
-                                             "csrf",        "refresh_token", "subject_token",    "token"};
+constexpr std::string_view kCredentials[] = {"actor_token",   "assertion",     "client_assertion",
+                                             "code",          "code_verifier", "csrf",
+                                             "refresh_token", "subject_token", "token"};
 
 bool is_in_environment(std::string_view name) {
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -22,7 +23,8 @@ bool is_in_environment(std::string_view name) {
 
 std::string shown(const std::string& name, const std::string& value) {
   if (name == "password" || name == "client_secret") return "(not shown)";
-  if (std::find(std::begin(kCredentials), std::end(kCredentials), name) != std::end(kCredentials)) return abbreviated(value);
+  if (std::find(std::begin(kCredentials), std::end(kCredentials), name) != std::end(kCredentials))
+    return abbreviated(value);
   return printable(value);
 }
 
@@ -30,14 +32,16 @@ std::string shown(const std::string& name, const std::string& value) {
 
 std::string printable(std::string_view text) {
   std::string result;
-  for (const char c : text) result.push_back((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7F ? '?' : c);
+  for (const char c : text)
+    result.push_back((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7F ? '?' : c);
   return result;
 }
 
 std::string abbreviated(std::string_view credential) {
   if (credential.size() <= kShownOfCredential) return "…";
   std::string text = printable(credential.substr(0, kShownOfCredential)) + "…";
-  const bool is_jwt = std::count(credential.begin(), credential.end(), '.') == 2 && credential.starts_with("eyJ");
+  const bool is_jwt =
+      std::count(credential.begin(), credential.end(), '.') == 2 && credential.starts_with("eyJ");
   return text + " (" + (is_jwt ? "JWT, " : "") + std::to_string(credential.size()) + " characters)";
 }
 
@@ -61,7 +65,8 @@ void Screen::step(std::string_view title) {
 void Screen::say(std::string_view text) { line("   " + std::string(text)); }
 void Screen::aside(std::string_view text) { line("   " + dim(text)); }
 
-void Screen::sent(std::string_view who, std::string_view method, std::string_view url, const Parameters& parameters) {
+void Screen::sent(std::string_view who, std::string_view method, std::string_view url,
+                  const Parameters& parameters) {
   line("   " + std::string(who) + " " + accent("→ " + std::string(method)) + " " + printable(url));
   size_t width = 0;
   for (const auto& [name, value] : parameters) width = std::max(width, name.size());
@@ -72,7 +77,8 @@ void Screen::sent(std::string_view who, std::string_view method, std::string_vie
 
 void Screen::came_back(int status, std::string_view summary) {
   const std::string code = std::to_string(status);
-  line("   " + (status < 400 ? good("← " + code) : accent("← " + code)) + (summary.empty() ? "" : " " + printable(summary)));
+  line("   " + (status < 400 ? good("← " + code) : accent("← " + code)) +
+       (summary.empty() ? "" : " " + printable(summary)));
 }
 
 void Screen::claims(std::string_view title, const json::Value& value) {

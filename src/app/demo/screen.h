@@ -1,7 +1,8 @@
 // What the demo shows: numbered steps, what was sent, what came back, and whether it held.
 //
-// Colours only on a terminal and where NO_COLOR is unset (no-color.org). Credentials are never written out: tokens, codes
-// and proofs are cut to their first characters, passwords and client secrets do not appear at all.
+// Colours only on a terminal and where NO_COLOR is unset (no-color.org). Credentials are never written out:
+// tokens, codes and proofs are cut to their first characters, passwords and client secrets do not appear at
+// all.
 #pragma once
 
 #include <string>
@@ -27,7 +28,8 @@ class Screen {
   void step(std::string_view title);
   void say(std::string_view text);    // one line of the story
   void aside(std::string_view text);  // a dim line
-  void sent(std::string_view who, std::string_view method, std::string_view url, const Parameters& parameters);
+  void sent(std::string_view who, std::string_view method, std::string_view url,
+            const Parameters& parameters);
   void came_back(int status, std::string_view summary);
   void claims(std::string_view title, const json::Value& value);
   // A check mark or a cross. Returns `held`.

@@ -51,30 +51,39 @@ void Story::challenge() {
   const Reply challenged = wire_.call("Calendar Agent", "GET", world_.planner_resource() + "/week", {});
   const std::string* header = challenged.headers.find("WWW-Authenticate");
   const std::string challenge = header == nullptr ? "" : *header;
-  screen_.check(challenged.status == 401 && challenge.starts_with("Bearer ") && challenge_parameter(challenge, "error").empty(),
+  screen_.check(challenged.status == 401 && challenge.starts_with("Bearer ") &&
+                    challenge_parameter(challenge, "error").empty(),
                 "401 with a challenge and no error: nothing was sent, so nothing is wrong");
   const std::string metadata_url = challenge_parameter(challenge, "resource_metadata");
   if (metadata_url.empty()) throw StoryEnds("the challenge names no resource_metadata");
   const Reply resource = wire_.get("Planner       ", metadata_url);
-  screen_.check(text_of(resource.body, "resource") == world_.planner_resource(), "the metadata is of the resource that was asked (RFC 9728 §3.3)");
+  screen_.check(text_of(resource.body, "resource") == world_.planner_resource(),
+                "the metadata is of the resource that was asked (RFC 9728 §3.3)");
   const auto& servers = list_of(resource.body, "authorization_servers");
-  const std::string issuer = servers.empty() || servers.front().string() == nullptr ? "" : *servers.front().string();
+  const std::string issuer =
+      servers.empty() || servers.front().string() == nullptr ? "" : *servers.front().string();
   screen_.aside("  authorization server: " + issuer);
   const Reply server = wire_.get("Planner       ", issuer + "/.well-known/oauth-authorization-server");
-  screen_.check(text_of(server.body, "issuer") == issuer && issuer == world_.issuer(), "the server says that it is that issuer (RFC 8414 §3.3)");
+  screen_.check(text_of(server.body, "issuer") == issuer && issuer == world_.issuer(),
+                "the server says that it is that issuer (RFC 8414 §3.3)");
   const json::Value* actor = server.body.find("requested_actor_parameter_supported");
-  screen_.check(actor != nullptr && actor->boolean() != nullptr && *actor->boolean(), "it takes requested_actor: a request can name the agent");
+  screen_.check(actor != nullptr && actor->boolean() != nullptr && *actor->boolean(),
+                "it takes requested_actor: a request can name the agent");
   authorization_endpoint_ = text_of(server.body, "authorization_endpoint");
-  const Reply as_known = wire_.get("Planner       ", authorization_endpoint_.empty() ? issuer : text_of(server.body, "jwks_uri"));
-  screen_.check(!list_of(as_known.body, "keys").empty(), "and publishes the keys that tokens are verified with");
+  const Reply as_known = wire_.get(
+      "Planner       ", authorization_endpoint_.empty() ? issuer : text_of(server.body, "jwks_uri"));
+  screen_.check(!list_of(as_known.body, "keys").empty(),
+                "and publishes the keys that tokens are verified with");
 }
 
 std::string Story::code_from(const std::string& location, const std::string& state) {
   const size_t question = location.find('?');
-  const auto query = http::Form::parse(question == std::string::npos ? "" : std::string_view(location).substr(question + 1));
+  const auto query =
+      http::Form::parse(question == std::string::npos ? "" : std::string_view(location).substr(question + 1));
   const bool is_ours = query && query->get("state") == state && query->get("iss") == world_.issuer();
   screen_.say("Alice's browser → " + location.substr(0, question) + "  (code, state, iss)");
-  if (query && query->has("error")) throw StoryEnds("the server answered " + std::string(query->get("error")));
+  if (query && query->has("error"))
+    throw StoryEnds("the server answered " + std::string(query->get("error")));
   screen_.check(is_ours, "state is the one sent, and iss names the server that answers (RFC 9207)");
   if (!query || query->get("code").empty()) throw StoryEnds("no code came back");
   return std::string(query->get("code"));
@@ -104,15 +113,18 @@ Story::Code Story::authorize(bool expect_consent) {
     screen_.sent("Alice", "POST", world_.issuer() + "/login", {{"username", "alice"}, {"password", "?"}});
     page = browser_.submit(*login);
     screen_.came_back(page.status, "the consent page");
-    for (const std::string& fact : readable_lines(page.html, "<div class=\"question\"", "</div>")) screen_.say("   │ " + printable(fact));
+    for (const std::string& fact : readable_lines(page.html, "<div class=\"question\"", "</div>"))
+      screen_.say("   │ " + printable(fact));
     const auto agent = readable_lines(page.html, "<section class=\"card agent-card\"", "</section>");
     for (const std::string& fact : agent) screen_.say("   │ " + printable(fact));
-    for (const std::string& fact : readable_lines(page.html, "<fieldset", "</fieldset>")) screen_.say("   │ " + screen_.dim(printable(fact)));
+    for (const std::string& fact : readable_lines(page.html, "<fieldset", "</fieldset>"))
+      screen_.say("   │ " + screen_.dim(printable(fact)));
     std::string all;
     for (const std::string& fact : agent) all += fact + "\n";
-    screen_.check(all.find("Calendar Agent") != std::string::npos && all.find(kCalendarAgent) != std::string::npos &&
-                      all.find("Example Agents Ltd") != std::string::npos,
-                  "the page names the agent, its publisher and its id, from the registry and not from the request");
+    screen_.check(
+        all.find("Calendar Agent") != std::string::npos && all.find(kCalendarAgent) != std::string::npos &&
+            all.find("Example Agents Ltd") != std::string::npos,
+        "the page names the agent, its publisher and its id, from the registry and not from the request");
     auto form = find_form(page.html, "/consent");
     if (!form) throw StoryEnds("no consent page came");
     form->set("decision", "allow");
@@ -127,8 +139,12 @@ void Story::consent() { code_ = authorize(true); }
 
 Reply Story::redeem_with(const Code& code, const std::string& proof) {
   return wire_.post("Planner", "/token", kPlanner,
-                    {{"grant_type", "authorization_code"}, {"code", code.code}, {"redirect_uri", world_.page + "/callback"},
-                     {"code_verifier", code.verifier}, {"actor_token", proof}, {"actor_token_type", kJwtUrn}});
+                    {{"grant_type", "authorization_code"},
+                     {"code", code.code},
+                     {"redirect_uri", world_.page + "/callback"},
+                     {"code_verifier", code.verifier},
+                     {"actor_token", proof},
+                     {"actor_token_type", kJwtUrn}});
 }
 
 void Story::steal_code() {
@@ -136,7 +152,8 @@ void Story::steal_code() {
   screen_.claims("the Search Agent's own proof, signed with its own key:", decoded(wrong));
   is_refused(redeem_with(code_, wrong), 400, "invalid_grant", "the code is for another agent");
   screen_.say("Nobody gets a second guess: the code is spent, for the right agent as well.");
-  is_refused(redeem_with(code_, world_.proof(kCalendarAgent, code_.code)), 400, "invalid_grant", "the burnt code stays burnt");
+  is_refused(redeem_with(code_, world_.proof(kCalendarAgent, code_.code)), 400, "invalid_grant",
+             "the burnt code stays burnt");
 }
 
 void Story::redeem() {
@@ -147,45 +164,61 @@ void Story::redeem() {
   refresh_token_ = text_of(reply.body, "refresh_token");
   const json::Value claims = decoded(access_token_);
   grant_ = text_of(claims, "grant_id");
-  screen_.check(text_of(claims, "sub") == "user-alice" && text_of(claims, "client_id") == kPlanner && chain_of(claims) == kCalendarAgent,
-                "sub is Alice, client_id is Planner, act is the Calendar Agent: three parties, three members");
+  screen_.check(
+      text_of(claims, "sub") == "user-alice" && text_of(claims, "client_id") == kPlanner &&
+          chain_of(claims) == kCalendarAgent,
+      "sub is Alice, client_id is Planner, act is the Calendar Agent: three parties, three members");
   screen_.check(text_of(claims, "aud") == world_.planner_resource(), "one audience: the Planner API");
-  screen_.check(!refresh_token_.empty() && !grant_.empty(), "a refresh token came with it, and grant_id names Alice's decision");
+  screen_.check(!refresh_token_.empty() && !grant_.empty(),
+                "a refresh token came with it, and grant_id names Alice's decision");
 }
 
 void Story::call_api() {
-  const Reply reply = wire_.call("Planner, for the Calendar Agent", "GET", world_.planner_resource() + "/week", access_token_);
+  const Reply reply = wire_.call("Planner, for the Calendar Agent", "GET",
+                                 world_.planner_resource() + "/week", access_token_);
   const json::Value* saw = reply.body.find("saw");
   if (saw != nullptr) screen_.claims("the API saw:", *saw);
-  screen_.check(reply.status == 200 && saw != nullptr && text_of(*saw, "person") == "user-alice" && text_of(*saw, "client") == kPlanner &&
-                    text_of(*saw, "acting_now") == kCalendarAgent,
-                "verified offline with the fetched keys; person, client and agent are three different answers");
+  screen_.check(
+      reply.status == 200 && saw != nullptr && text_of(*saw, "person") == "user-alice" &&
+          text_of(*saw, "client") == kPlanner && text_of(*saw, "acting_now") == kCalendarAgent,
+      "verified offline with the fetched keys; person, client and agent are three different answers");
   const auto log = api_.log();
   if (!log.empty()) screen_.say("the API's log: " + printable(log.back()));
 
   screen_.say("The app's own token, for nobody: no person behind it, no agent in it.");
   const Reply own = wire_.post("Planner", "/token", kPlanner,
-                               {{"grant_type", "client_credentials"}, {"resource", world_.planner_resource()}, {"scope", "calendar.read"}});
+                               {{"grant_type", "client_credentials"},
+                                {"resource", world_.planner_resource()},
+                                {"scope", "calendar.read"}});
   const std::string own_token = take_token(own, "client_credentials was refused");
   const Reply refused = wire_.call("Planner", "GET", world_.planner_resource() + "/week", own_token);
   is_refused(refused, 401, "invalid_token", "without act this API opens to nobody");
 }
 
 void Story::refresh() {
-  screen_.say("This time the agent's runtime fetches an actor token from the server: audience is the server itself, so it opens no API.");
-  const Reply fetched = wire_.post("Calendar Agent runtime", "/token", "",
-                                   {{"grant_type", "client_credentials"}, {"resource", world_.issuer()}, {"client_id", kRuntime},
-                                    {"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
-                                    {"client_assertion", world_.runtime_assertion()}});
+  screen_.say(
+      "This time the agent's runtime fetches an actor token from the server: audience is the server itself, "
+      "so it opens no API.");
+  const Reply fetched =
+      wire_.post("Calendar Agent runtime", "/token", "",
+                 {{"grant_type", "client_credentials"},
+                  {"resource", world_.issuer()},
+                  {"client_id", kRuntime},
+                  {"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+                  {"client_assertion", world_.runtime_assertion()}});
   const std::string actor_token = take_token(fetched, "no actor token");
-  is_refused(wire_.post("Planner", "/token", kPlanner, {{"grant_type", "refresh_token"}, {"refresh_token", refresh_token_}}), 400,
-             "invalid_request", "without the agent's proof there is no refresh");
+  is_refused(wire_.post("Planner", "/token", kPlanner,
+                        {{"grant_type", "refresh_token"}, {"refresh_token", refresh_token_}}),
+             400, "invalid_request", "without the agent's proof there is no refresh");
   const Reply reply = wire_.post("Planner", "/token", kPlanner,
-                                 {{"grant_type", "refresh_token"}, {"refresh_token", refresh_token_}, {"actor_token", actor_token},
+                                 {{"grant_type", "refresh_token"},
+                                  {"refresh_token", refresh_token_},
+                                  {"actor_token", actor_token},
                                   {"actor_token_type", kAccessTokenUrn}});
   access_token_ = take_token(reply, "the refresh was refused");
   const std::string next = text_of(reply.body, "refresh_token");
-  screen_.check(chain_of(decoded(access_token_)) == kCalendarAgent, "the new token still names the Calendar Agent");
+  screen_.check(chain_of(decoded(access_token_)) == kCalendarAgent,
+                "the new token still names the Calendar Agent");
   screen_.check(!next.empty() && next != refresh_token_, "the refresh token was rotated");
   refresh_token_ = next;
 }

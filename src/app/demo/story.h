@@ -1,8 +1,10 @@
 // The story, step by step: each method sends real requests, shows them, and checks what must hold.
 //
-//   challenge ─> consent ─> (attack) ─> redeem ─> call ─> refresh ─> exchange ─> (attacks) ─> on behalf of ─> revoke ─> audit ─> lineage
+//   challenge ─> consent ─> (attack) ─> redeem ─> call ─> refresh ─> exchange ─> (attacks) ─> on behalf of ─>
+//   revoke ─> audit ─> lineage
 //
-// A check that fails is noted and the story goes on; only where nothing is left to go on with does it end (StoryEnds).
+// A check that fails is noted and the story goes on; only where nothing is left to go on with does it end
+// (StoryEnds).
 #pragma once
 
 #include <functional>
@@ -57,7 +59,8 @@ class Story {
   std::string take_token(const Reply& reply, std::string_view what);
   bool is_refused(const Reply& reply, int status, std::string_view error, std::string_view what);
   bool is_active(const std::string& who, const std::string& token, std::string_view name);
-  Parameters exchange_request(const std::string& subject, const std::string& proof, const std::string& scope) const;
+  Parameters exchange_request(const std::string& subject, const std::string& proof,
+                              const std::string& scope) const;
 
   const World& world_;
   const DemoApi& api_;
@@ -66,11 +69,11 @@ class Story {
   Browser browser_;
   Code code_;
   std::string authorization_endpoint_;
-  std::string access_token_;   // the Calendar Agent's, at the Planner API
+  std::string access_token_;  // the Calendar Agent's, at the Planner API
   std::string refresh_token_;
-  std::string search_token_;   // the Search Agent's, below it
-  std::string spent_proof_;    // an assertion that was used once
-  std::string mail_token_;     // the Planner API's, at the Mail API
+  std::string search_token_;  // the Search Agent's, below it
+  std::string spent_proof_;   // an assertion that was used once
+  std::string mail_token_;    // the Planner API's, at the Mail API
   std::string grant_;
 };
 

@@ -43,7 +43,8 @@ Reply Wire::show(const http::Response& response) {
   Reply reply{.status = response.status, .headers = response.headers, .body = {}};
   if (auto value = json::parse(response.body)) reply.body = std::move(*value);
   std::string summary = reply.error();
-  if (const std::string detail = text_of(reply.body, "error_description"); !detail.empty()) summary += ": " + detail;
+  if (const std::string detail = text_of(reply.body, "error_description"); !detail.empty())
+    summary += ": " + detail;
   screen_.came_back(reply.status, summary);
   if (const std::string* challenge = response.headers.find("WWW-Authenticate")) {
     screen_.aside("  WWW-Authenticate: " + printable(*challenge));
@@ -56,7 +57,8 @@ Reply Wire::get(std::string_view who, const std::string& url) {
   return show(http::fetch(url, {}));
 }
 
-Reply Wire::call(std::string_view who, const std::string& method, const std::string& url, const std::string& token) {
+Reply Wire::call(std::string_view who, const std::string& method, const std::string& url,
+                 const std::string& token) {
   Parameters shown;
   if (!token.empty()) shown.emplace_back("Authorization", "Bearer " + abbreviated(token));
   screen_.sent(who, method, url, shown);
@@ -66,7 +68,8 @@ Reply Wire::call(std::string_view who, const std::string& method, const std::str
   return show(http::fetch(url, request));
 }
 
-Reply Wire::post(std::string_view who, const std::string& endpoint, const std::string& client, const Parameters& parameters) {
+Reply Wire::post(std::string_view who, const std::string& endpoint, const std::string& client,
+                 const Parameters& parameters) {
   const std::string url = world_.issuer() + endpoint;
   screen_.sent(who, "POST", url, parameters);
   http::ClientRequest request;

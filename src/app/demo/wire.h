@@ -37,9 +37,11 @@ class Wire {
 
   Reply get(std::string_view who, const std::string& url);
   // An API call; without a token if `token` is empty.
-  Reply call(std::string_view who, const std::string& method, const std::string& url, const std::string& token);
+  Reply call(std::string_view who, const std::string& method, const std::string& url,
+             const std::string& token);
   // A form to an endpoint of the server, as `client` with its secret; `client` is not authenticated if empty.
-  Reply post(std::string_view who, const std::string& endpoint, const std::string& client, const Parameters& parameters);
+  Reply post(std::string_view who, const std::string& endpoint, const std::string& client,
+             const Parameters& parameters);
 
  private:
   Reply show(const http::Response& response);

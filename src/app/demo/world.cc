@@ -32,7 +32,9 @@ constexpr auto kReadyWithin = std::chrono::seconds(60);
 constexpr auto kReadyPoll = std::chrono::milliseconds(20);
 constexpr int64_t kProofSeconds = 120;
 
-[[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
+[[noreturn]] void fail(const std::string& what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
 
 // `preferred` if nobody listens there, otherwise one that the system chooses.
 uint16_t free_port(int preferred) {
@@ -158,7 +160,8 @@ World::World(const std::string& folder) {
     crypto::SystemRandom random;
     write_private_file(path("behalf.keys"), oauth::Keys::generate(random).reveal());
   }
-  if (!std::filesystem::exists(path("alice.password"))) write_private_file(path("alice.password"), random_text(9) + "\n");
+  if (!std::filesystem::exists(path("alice.password")))
+    write_private_file(path("alice.password"), random_text(9) + "\n");
   password_ = trimmed(read_file(path("alice.password")).value_or(""));
 }
 
@@ -228,7 +231,8 @@ void World::wait_until_ready() {
     int status = 0;
     if (::waitpid(server_, &status, WNOHANG) == server_) {
       server_ = -1;
-      throw std::runtime_error("the server ended at once: " + trimmed(read_file(path("server.log")).value_or("")));
+      throw std::runtime_error("the server ended at once: " +
+                               trimmed(read_file(path("server.log")).value_or("")));
     }
     try {
       if (http::fetch(issuer_ + "/readyz", {}).status == 200) return;

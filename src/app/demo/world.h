@@ -1,7 +1,8 @@
-// Everything the demo plays with: a folder with configuration, keys and state; the server as a child process of the same
-// binary; the agents' private keys and the clients' secrets.
+// Everything the demo plays with: a folder with configuration, keys and state; the server as a child process
+// of the same binary; the agents' private keys and the clients' secrets.
 //
-// The server is a real one: it is started as `behalf serve`, filled as `behalf apply` does it, and reached by HTTP alone.
+// The server is a real one: it is started as `behalf serve`, filled as `behalf apply` does it, and reached by
+// HTTP alone.
 #pragma once
 
 #include <sys/types.h>
@@ -15,10 +16,10 @@ namespace behalf::app {
 
 inline constexpr const char* kCalendarAgent = "agent-calendar";
 inline constexpr const char* kSearchAgent = "agent-search";
-inline constexpr const char* kPlanner = "planner";            // the app
-inline constexpr const char* kPlannerApi = "planner-api";     // the API, and a middle tier before the mail API
+inline constexpr const char* kPlanner = "planner";         // the app
+inline constexpr const char* kPlannerApi = "planner-api";  // the API, and a middle tier before the mail API
 inline constexpr const char* kMailApi = "mail-api";
-inline constexpr const char* kRuntime = "calendar-runtime";   // where the Calendar Agent runs
+inline constexpr const char* kRuntime = "calendar-runtime";  // where the Calendar Agent runs
 
 class World {
  public:
@@ -33,7 +34,8 @@ class World {
   std::string api;
   std::string page;
 
-  // Writes configuration and state, starts the server and fills it. Throws std::runtime_error with a plain message.
+  // Writes configuration and state, starts the server and fills it. Throws std::runtime_error with a plain
+  // message.
   void start_server(int preferred_port);
   void stop_server();
 

@@ -3,7 +3,8 @@
 namespace behalf::oauth {
 namespace {
 
-AgentVerdict verdict(AgentRefusal refusal, ErrorCode code, std::string_view description, std::string_view reason) {
+AgentVerdict verdict(AgentRefusal refusal, ErrorCode code, std::string_view description,
+                     std::string_view reason) {
   return {refusal, OAuthError{code, std::string(description), std::string(reason), {}}};
 }
 
@@ -15,7 +16,8 @@ PresentedProof read_agent_proof(Call& call, const TokenRequest& request) {
   const std::string_view type = request.form.get("actor_token_type");
   presented.sent = !token.empty();
   if (token.empty()) {
-    if (!type.empty()) presented.fault = ActorFault{ActorFault::Kind::kRequest, "actor_token_type_without_token"};
+    if (!type.empty())
+      presented.fault = ActorFault{ActorFault::Kind::kRequest, "actor_token_type_without_token"};
     return presented;
   }
   if (!request.client.assertion().empty() && token == request.client.assertion()) {
@@ -23,8 +25,10 @@ PresentedProof read_agent_proof(Call& call, const TokenRequest& request) {
     return presented;
   }
   auto proof = read_actor_token(call, token, type);
-  if (proof) presented.proof = std::move(proof).value();
-  else presented.fault = proof.reason();
+  if (proof)
+    presented.proof = std::move(proof).value();
+  else
+    presented.fault = proof.reason();
   return presented;
 }
 
@@ -34,7 +38,8 @@ AgentVerdict check_agent_proof(Call& call, const TokenRequest& request, const Pr
   const Actor* bound = chain.outermost();
   if (presented.fault && presented.fault->kind == ActorFault::Kind::kRequest) {  // X13
     return verdict(AgentRefusal::kRequest, ErrorCode::kInvalidRequest,
-                   "actor_token_type is not supported or does not fit the actor_token", presented.fault->reason);
+                   "actor_token_type is not supported or does not fit the actor_token",
+                   presented.fault->reason);
   }
   const bool for_agent = bound != nullptr && bound->kind == ActorKind::kAgent;
   if (!for_agent) {
@@ -50,11 +55,13 @@ AgentVerdict check_agent_proof(Call& call, const TokenRequest& request, const Pr
     if (is_that_agent && request.client.proved_with_key()) return {};
     if (presented.is_client_assertion) {
       return verdict(AgentRefusal::kOtherActor, ErrorCode::kInvalidGrant,
-                     "actor_mismatch: the actor_token proves another actor than the one authorized", "actor_mismatch");
+                     "actor_mismatch: the actor_token proves another actor than the one authorized",
+                     "actor_mismatch");
     }
-    return verdict(AgentRefusal::kRequest, ErrorCode::kInvalidRequest,
-                   "actor_token is required: this authorization is bound to an agent, which must prove itself",
-                   "actor_token_missing");
+    return verdict(
+        AgentRefusal::kRequest, ErrorCode::kInvalidRequest,
+        "actor_token is required: this authorization is bound to an agent, which must prove itself",
+        "actor_token_missing");
   }
   if (presented.fault) {  // X14
     return verdict(AgentRefusal::kToken, ErrorCode::kInvalidGrant,
@@ -67,7 +74,8 @@ AgentVerdict check_agent_proof(Call& call, const TokenRequest& request, const Pr
   }
   if ((*agent)->id.text() != bound->id) {  // X15
     return verdict(AgentRefusal::kOtherActor, ErrorCode::kInvalidGrant,
-                   "actor_mismatch: the actor_token proves another actor than the one authorized", "actor_mismatch");
+                   "actor_mismatch: the actor_token proves another actor than the one authorized",
+                   "actor_mismatch");
   }
   return {};
 }

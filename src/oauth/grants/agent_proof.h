@@ -1,4 +1,5 @@
-// The agent's proof where a code or refresh token is bound to an agent: shared by both, so that the rules cannot differ.
+// The agent's proof where a code or refresh token is bound to an agent: shared by both, so that the rules
+// cannot differ.
 #pragma once
 
 #include <optional>
@@ -12,10 +13,11 @@ struct PresentedProof {
   bool sent = false;
   bool is_client_assertion = false;  // the same JWT as the client's own (D-13)
   std::optional<ActorProof> proof;
-  std::optional<ActorFault> fault;   // why the token that was sent is not good
+  std::optional<ActorFault> fault;  // why the token that was sent is not good
 };
 
-// Outside the transaction. A malformed token is noted, not refused: the code must be spent all the same (D-11).
+// Outside the transaction. A malformed token is noted, not refused: the code must be spent all the same
+// (D-11).
 PresentedProof read_agent_proof(Call& call, const TokenRequest& request);
 
 enum class AgentRefusal { kNone, kRequest, kToken, kOtherActor };

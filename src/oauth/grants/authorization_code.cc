@@ -1,8 +1,10 @@
-// Redeeming a code (RFC 6749 §4.1.3, RFC 7636 §4.6), with the agent's proof (draft-oauth-ai-agents-on-behalf-of-user-02 §5.5).
+// Redeeming a code (RFC 6749 §4.1.3, RFC 7636 §4.6), with the agent's proof
+// (draft-oauth-ai-agents-on-behalf-of-user-02 §5.5).
 //
-// The code is spent first, whatever else is wrong (D-11): nobody gets a second guess with it. Everything it was bound to
-// must be presented again: client, redirect URI, verifier, agent (I1). Whoever presents a spent code with the right client
-// and verifier shows that it leaked, and ends all that came from it (RFC 6749 §4.1.2).
+// The code is spent first, whatever else is wrong (D-11): nobody gets a second guess with it. Everything it
+// was bound to must be presented again: client, redirect URI, verifier, agent (I1). Whoever presents a spent
+// code with the right client and verifier shows that it leaked, and ends all that came from it (RFC 6749
+// §4.1.2).
 #include <algorithm>
 
 #include "base/bytes.h"
@@ -27,8 +29,8 @@ Refused<OAuthError> bad_code(std::string_view reason) {
 bool verifier_fits(std::string_view verifier, std::string_view challenge) {
   if (verifier.size() < 43 || verifier.size() > 128) return false;
   const bool allowed = std::all_of(verifier.begin(), verifier.end(), [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
   });
   return allowed && constant_time_equal(base64url(crypto::sha256(verifier)), challenge);
 }
@@ -66,7 +68,8 @@ Answer<Issuance> issue_from(Call& call, const TokenRequest& request, const Node&
     if (actor.kind != ActorKind::kAgent) continue;
     const auto agent = transaction.find_agent(AgentId(actor.id));
     const std::string_view refusal =
-        agent == nullptr ? "agent_inactive" : why_not_allowed(*agent, client, from.subject, issuance.resource.get());
+        agent == nullptr ? "agent_inactive"
+                         : why_not_allowed(*agent, client, from.subject, issuance.resource.get());
     if (!refusal.empty()) {
       return refuse(ErrorCode::kInvalidGrant, "actor_inactive: the agent may no longer act here", refusal);
     }
@@ -94,7 +97,8 @@ Answer<Issuance> issue_from(Call& call, const TokenRequest& request, const Node&
 
 namespace {
 
-// D-31: only if the person allowed it, the client has the grant type, and the agent's policy (or the client's) says how long.
+// D-31: only if the person allowed it, the client has the grant type, and the agent's policy (or the
+// client's) says how long.
 std::optional<Node> refresh_token_for(Call& call, const TokenRequest& request, const Node& code,
                                       store::Transaction& transaction) {
   const Client& client = request.client.registration();
@@ -140,12 +144,15 @@ Answer<Issuance> redeem(Call& call, const TokenRequest& request, const Handle& c
   if (!verifier_is_right) return bad_code(verifier.empty() ? "verifier_missing" : "verifier_wrong");
   const std::string_view redirect_uri = request.form.get("redirect_uri");
   if (redirect_uri.empty() && !node.chain.empty()) {  // D-21
-    return refuse(ErrorCode::kInvalidRequest, "redirect_uri is required for an authorization that names an agent",
+    return refuse(ErrorCode::kInvalidRequest,
+                  "redirect_uri is required for an authorization that names an agent",
                   "redirect_uri_missing");
   }
-  if (!redirect_uri.empty() && redirect_uri != node.code->redirect_uri) return bad_code("redirect_uri_differs");
+  if (!redirect_uri.empty() && redirect_uri != node.code->redirect_uri)
+    return bad_code("redirect_uri_differs");
 
-  const AgentVerdict agent = check_agent_proof(call, request, presented, node.chain, request.form.get("code"), transaction);
+  const AgentVerdict agent =
+      check_agent_proof(call, request, presented, node.chain, request.form.get("code"), transaction);
   if (agent.refusal != AgentRefusal::kNone) return Refused{agent.error};
 
   Issuance issuance = TRY(issue_from(call, request, node, resource, scope, transaction));
@@ -158,14 +165,16 @@ Answer<Issuance> redeem(Call& call, const TokenRequest& request, const Handle& c
 }
 
 Answer<Decision> prepare(Call& call, const TokenRequest& request) {
-  if (!request.form.has("code")) return refuse(ErrorCode::kInvalidRequest, "code is required", "code_missing");
+  if (!request.form.has("code"))
+    return refuse(ErrorCode::kInvalidRequest, "code is required", "code_missing");
   const auto code = parse_handle(kCodePrefix, request.form.get("code"));
   if (!code) return bad_code("code_malformed");
   PresentedProof presented = read_agent_proof(call, request);
   // Wrong parameters are judged inside, after the code is spent.
   auto resource = read_target(call, request.form);
   auto scope = read_scope(request.form);
-  return Decision([&call, &request, code = *code, presented = std::move(presented), resource = std::move(resource),
+  return Decision([&call, &request, code = *code, presented = std::move(presented),
+                   resource = std::move(resource),
                    scope = std::move(scope)](store::Transaction& transaction) -> Answer<Issuance> {
     const auto target = resource ? resource.value() : nullptr;
     const auto asked = scope ? scope.value() : std::nullopt;

@@ -1,5 +1,6 @@
-// Software for itself (RFC 6749 §4.4): an agent's or client's own access token, and, addressed to this server, the actor
-// token with which an agent proves itself (D-04 a). No person, no `act` (RFC 9068 §2.2: `sub` is the software).
+// Software for itself (RFC 6749 §4.4): an agent's or client's own access token, and, addressed to this
+// server, the actor token with which an agent proves itself (D-04 a). No person, no `act` (RFC 9068 §2.2:
+// `sub` is the software).
 #include "oauth/authority.h"
 #include "oauth/grants/grant.h"
 
@@ -17,14 +18,18 @@ bool wants_actor_token(const Call& call, const http::Form& form) {
 }
 
 // The resource that all these scopes belong to, if there is exactly one.
-Answer<std::shared_ptr<const Resource>> resource_of_scopes(const Call& call, const std::optional<ScopeSet>& scope) {
+Answer<std::shared_ptr<const Resource>> resource_of_scopes(const Call& call,
+                                                           const std::optional<ScopeSet>& scope) {
   std::shared_ptr<const Resource> only;
   for (const auto& resource : call.services.store.registry().resources()) {
     if (!scope || !scope->is_at_most(resource->scope_set())) continue;
-    if (only != nullptr) return refuse(ErrorCode::kInvalidTarget, "several resources know these scopes; name one with resource", "target_ambiguous");
+    if (only != nullptr)
+      return refuse(ErrorCode::kInvalidTarget, "several resources know these scopes; name one with resource",
+                    "target_ambiguous");
     only = resource;
   }
-  if (only == nullptr) return refuse(ErrorCode::kInvalidTarget, "name the target with resource", "target_missing");
+  if (only == nullptr)
+    return refuse(ErrorCode::kInvalidTarget, "name the target with resource", "target_missing");
   return only;
 }
 
@@ -36,9 +41,11 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
   std::shared_ptr<const Resource> target;
   if (actor_token) {
     if (form.all("resource").size() + form.all("audience").size() > 1) {
-      return refuse(ErrorCode::kInvalidTarget, "one token has one audience; ask again for the next", "several_targets");
+      return refuse(ErrorCode::kInvalidTarget, "one token has one audience; ask again for the next",
+                    "several_targets");
     }
-    if (scope) return refuse(ErrorCode::kInvalidScope, "an actor token has no scope", "actor_token_with_scope");
+    if (scope)
+      return refuse(ErrorCode::kInvalidScope, "an actor token has no scope", "actor_token_with_scope");
   } else {
     target = TRY(read_target(call, form));
     if (target == nullptr) target = TRY(resource_of_scopes(call, scope));
@@ -53,12 +60,14 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
     if (!child.empty()) {
       agent = transaction.find_agent(AgentId(child));
       if (agent == nullptr || agent->parent != client.id || !agent->is_active()) {
-        return refuse(ErrorCode::kUnauthorizedClient, "this client may not ask for that agent", "not_the_parent");
+        return refuse(ErrorCode::kUnauthorizedClient, "this client may not ask for that agent",
+                      "not_the_parent");
       }
     } else if (!client.agent.empty()) {
       agent = transaction.find_agent(client.agent);
       if (agent == nullptr || !agent->is_active()) {
-        return refuse(ErrorCode::kUnauthorizedClient, "the agent of this client is not active", "agent_inactive");
+        return refuse(ErrorCode::kUnauthorizedClient, "the agent of this client is not active",
+                      "agent_inactive");
       }
     }
     if (actor_token && agent == nullptr) {
@@ -87,9 +96,11 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
       lifetime = std::min(lifetime, call.settings().actor_token_lifetime);
     } else {
       issuance.resource = transaction.find_resource(target->id);
-      if (issuance.resource == nullptr) return refuse(ErrorCode::kInvalidTarget, "the resource is gone", "target_unknown");
+      if (issuance.resource == nullptr)
+        return refuse(ErrorCode::kInvalidTarget, "the resource is gone", "target_unknown");
       if (agent != nullptr && !agent->resources.allows(target->id.text())) {
-        return refuse(ErrorCode::kInvalidTarget, "the agent may not reach this resource", "agent_not_for_this_resource");
+        return refuse(ErrorCode::kInvalidTarget, "the agent may not reach this resource",
+                      "agent_not_for_this_resource");
       }
       const ScopeSet own = agent == nullptr ? client.scopes : client.scopes.intersect(agent->scopes);
       node.scope = TRY(narrow(transaction, scope, own,

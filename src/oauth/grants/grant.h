@@ -1,5 +1,5 @@
-// A grant type is a row, not a class: its name, who may use it, and one function. The token endpoint owns every shared
-// step (parsing, client authentication, audit, answer), so that a grant type cannot forget one.
+// A grant type is a row, not a class: its name, who may use it, and one function. The token endpoint owns
+// every shared step (parsing, client authentication, audit, answer), so that a grant type cannot forget one.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,8 @@ struct TokenRequest {
   std::string refresh_secret;
 };
 
-// Runs inside the transaction: looks up, decides, changes state. May run more than once; draws nothing, waits for nothing.
+// Runs inside the transaction: looks up, decides, changes state. May run more than once; draws nothing, waits
+// for nothing.
 using Decision = std::function<Answer<Issuance>(store::Transaction&)>;
 
 enum class PublicClients { kRefused, kAllowed };
@@ -31,8 +32,8 @@ enum class PublicClients { kRefused, kAllowed };
 struct GrantType {
   std::string_view name;  // the value of grant_type
   PublicClients public_clients;
-  // Outside the transaction: reads the parameters and proves what can be proved by computing. `request` outlives the
-  // decision.
+  // Outside the transaction: reads the parameters and proves what can be proved by computing. `request`
+  // outlives the decision.
   Answer<Decision> (*prepare)(Call& call, const TokenRequest& request);
 };
 

@@ -10,7 +10,7 @@ namespace {
 
 // The next actor and why it may be one.
 struct NextActor {
-  std::optional<Actor> actor;          // none: the holder narrows its own token, the chain stays as it is
+  std::optional<Actor> actor;  // none: the holder narrows its own token, the chain stays as it is
   const OnwardPolicy* own_policy = nullptr;
   const std::vector<std::string>* reenter_after = nullptr;
 };
@@ -22,7 +22,8 @@ bool may_act_names(const json::Value& may_act, const Actor& actor, const std::st
     const std::string* value = member.value.string();
     if (value == nullptr) return false;
     const std::string_view profile = actor.kind == ActorKind::kAgent ? "ai_agent" : "service";
-    const bool is_true = (member.name == "sub" && *value == actor.id) || (member.name == "iss" && *value == issuer) ||
+    const bool is_true = (member.name == "sub" && *value == actor.id) ||
+                         (member.name == "iss" && *value == issuer) ||
                          (member.name == "sub_profile" && *value == profile);
     if (!is_true) return false;
   }
@@ -43,7 +44,11 @@ class Hop {
  public:
   Hop(Call& call, const TokenRequest& request, const HopRequest& asked, ErrorCode bad_subject,
       store::Transaction& transaction)
-      : call_(call), request_(request), asked_(asked), bad_subject_(bad_subject), transaction_(transaction),
+      : call_(call),
+        request_(request),
+        asked_(asked),
+        bad_subject_(bad_subject),
+        transaction_(transaction),
         client_(request.client.registration()) {}
 
   Answer<Issuance> decide() {
@@ -52,14 +57,13 @@ class Hop {
     const NextActor next = TRY(find_actor());
     const DelegationChain chain = TRY(extend_chain(next));
 
-    const ScopeSet reachable = is_audience_ ? scopes_through(subject_->scope, subject_resource_.get()) : subject_->scope;
+    const ScopeSet reachable =
+        is_audience_ ? scopes_through(subject_->scope, subject_resource_.get()) : subject_->scope;
     std::optional<ScopeSet> wanted = asked_.scope;
     if (asked_.all_scopes_of_target) wanted.reset();
-    const ScopeSet granted = TRY(narrow(transaction_, wanted, reachable,
-                                        {.client = &client_,
-                                         .chain = &chain,
-                                         .subject = &subject_->subject,
-                                         .resource = target_.get()}));
+    const ScopeSet granted = TRY(narrow(
+        transaction_, wanted, reachable,
+        {.client = &client_, .chain = &chain, .subject = &subject_->subject, .resource = target_.get()}));
 
     Issuance issuance;
     issuance.resource = target_;
@@ -70,14 +74,16 @@ class Hop {
       const ClientStamp above{subject_->client, subject_->client_epoch};
       if (std::find(node.via.begin(), node.via.end(), above) == node.via.end()) node.via.push_back(above);
     }
-    if (chain.depth() != subject_->chain.depth()) node.depth_left = depth_left_after(subject_->depth_left, next.own_policy);
+    if (chain.depth() != subject_->chain.depth())
+      node.depth_left = depth_left_after(subject_->depth_left, next.own_policy);
     node.scope = granted;
     node.resource = target_->id;
     Seconds lifetime = access_token_lifetime(transaction_, call_.settings(), client_, chain, target_.get());
     if (chain.depth() != subject_->chain.depth() && onward_ != nullptr && onward_->lifetime) {
       lifetime = std::min(lifetime, *onward_->lifetime);
     }
-    const auto end = usable_end(call_.now, earliest_end(call_.now, lifetime, {subject_->expires_at}));  // D-64
+    const auto end =
+        usable_end(call_.now, earliest_end(call_.now, lifetime, {subject_->expires_at}));  // D-64
     if (!end) return bad_subject("subject_about_to_expire");
     node.expires_at = *end;
     node.chain = chain;
@@ -85,15 +91,17 @@ class Hop {
     if (!next.actor) node.may_act = subject_->may_act;
     issuance.access_token = std::move(node);
     if (!subject_->grant.empty()) {
-      if (const auto grant = transaction_.find_grant(subject_->grant)) transaction_.touch_grant(*grant, call_.now);
+      if (const auto grant = transaction_.find_grant(subject_->grant))
+        transaction_.touch_grant(*grant, call_.now);
     }
     return issuance;
   }
 
  private:
   Refused<OAuthError> bad_subject(std::string_view reason) const {
-    return refuse(bad_subject_, bad_subject_ == ErrorCode::kInvalidGrant ? "the assertion is not acceptable"
-                                                                         : "the subject_token is not acceptable",
+    return refuse(bad_subject_,
+                  bad_subject_ == ErrorCode::kInvalidGrant ? "the assertion is not acceptable"
+                                                           : "the subject_token is not acceptable",
                   reason);
   }
   static Refused<OAuthError> bad_actor(std::string_view reason) {
@@ -102,7 +110,8 @@ class Hop {
 
   Answer<Fine> load_subject() {
     subject_ = transaction_.find_node(asked_.subject);
-    if (subject_ == nullptr || subject_->kind != NodeKind::kAccessToken) return bad_subject("subject_unknown");
+    if (subject_ == nullptr || subject_->kind != NodeKind::kAccessToken)
+      return bad_subject("subject_unknown");
     call_.audit.parent = subject_->id.text();
     call_.audit.grant = subject_->grant.text();
     call_.audit.chain = subject_->chain;
@@ -126,14 +135,16 @@ class Hop {
   // A holder stays where its token is good, or where consent reaches; only the audience itself calls on.
   Answer<Fine> find_target() {
     target_ = asked_.target == nullptr ? subject_resource_ : transaction_.find_resource(asked_.target->id);
-    if (target_ == nullptr) return refuse(ErrorCode::kInvalidTarget, "the resource is not known here", "target_unknown");
+    if (target_ == nullptr)
+      return refuse(ErrorCode::kInvalidTarget, "the resource is not known here", "target_unknown");
     if (target_->id == subject_->resource || is_audience_) return Fine{};
     if (!subject_->grant.empty()) {
       const auto grant = transaction_.find_grant(subject_->grant);
       const auto& consented = grant->resources;
       if (std::find(consented.begin(), consented.end(), target_->id) != consented.end()) return Fine{};
     }
-    return refuse(ErrorCode::kInvalidTarget, "the subject_token does not reach this resource", "target_widening");
+    return refuse(ErrorCode::kInvalidTarget, "the subject_token does not reach this resource",
+                  "target_widening");
   }
 
   Answer<NextActor> find_actor() {
@@ -146,12 +157,13 @@ class Hop {
       next.reenter_after = &agent.reenter_after;
       call_.audit.agent = agent.id.text();
     } else if (is_holder_ && !asked_.must_be_audience) {
-      // D-66: the same client narrows its own token. It stays what it was, with the chain it had; the agent that acts is
-      // asked again (D-23).
+      // D-66: the same client narrows its own token. It stays what it was, with the chain it had; the agent
+      // that acts is asked again (D-23).
       if (current != nullptr && current->kind == ActorKind::kAgent) {
         const auto agent = transaction_.find_agent(AgentId(current->id));
         const std::string_view refusal =
-            agent == nullptr ? "agent_inactive" : why_not_allowed(*agent, client_, subject_->subject, target_.get());
+            agent == nullptr ? "agent_inactive"
+                             : why_not_allowed(*agent, client_, subject_->subject, target_.get());
         if (!refusal.empty()) return bad_actor(refusal);
       }
       return next;
@@ -164,16 +176,20 @@ class Hop {
       const std::string_view refusal = why_not_allowed(*agent, client_, subject_->subject, nullptr);
       if (!refusal.empty()) return bad_actor(refusal);
       if (!agent->resources.allows(target_->id.text())) {
-        return refuse(ErrorCode::kInvalidTarget, "the agent may not reach this resource", "agent_not_for_this_resource");
+        return refuse(ErrorCode::kInvalidTarget, "the agent may not reach this resource",
+                      "agent_not_for_this_resource");
       }
     }
     const bool named = !subject_->may_act.is_null() &&
                        may_act_names(subject_->may_act, *next.actor, call_.settings().issuer);
     if (!subject_->may_act.is_null() && !named) return bad_actor("may_act_mismatch");
-    // An agent that is brought in where no agent has passed on needs a basis: the person never named it (D-73).
-    const bool is_own_identity = next.actor->id == client_.agent.text() || next.actor->id == client_.id.text();
+    // An agent that is brought in where no agent has passed on needs a basis: the person never named it
+    // (D-73).
+    const bool is_own_identity =
+        next.actor->id == client_.agent.text() || next.actor->id == client_.id.text();
     const bool is_same = current != nullptr && current->id == next.actor->id;
-    const bool passed_on_by_agent = (current != nullptr && current->kind == ActorKind::kAgent) || subject_agent_ != nullptr;
+    const bool passed_on_by_agent =
+        (current != nullptr && current->kind == ActorKind::kAgent) || subject_agent_ != nullptr;
     const bool introduced = std::find(client_.introduces.begin(), client_.introduces.end(), next.actor->id) !=
                             client_.introduces.end();
     if (!passed_on_by_agent && !is_same && !named && !introduced && !(is_own_identity && is_audience_)) {
@@ -194,7 +210,8 @@ class Hop {
       return Fine{};
     }
     const Actor service{ActorKind::kService, client_.id.text(), client_.epoch};
-    // D-66: never plain impersonation; without a basis there is no token. An On-Behalf-Of registration is one (D-82).
+    // D-66: never plain impersonation; without a basis there is no token. An On-Behalf-Of registration is one
+    // (D-82).
     const bool may_act = asked_.must_be_audience || client_.acts_as_service ||
                          may_act_names(subject_->may_act, service, call_.settings().issuer);
     if (!may_act) {
@@ -214,7 +231,8 @@ class Hop {
                          : (current == nullptr ? subject_agent_ : nullptr);
     onward_ = passing_agent_ == nullptr ? nullptr : &passing_agent_->onward;
     // An agent that acts alone and comes back as itself adds nothing.
-    if (current == nullptr && subject_agent_ != nullptr && subject_agent_->id.text() == next.actor->id) return subject_->chain;
+    if (current == nullptr && subject_agent_ != nullptr && subject_agent_->id.text() == next.actor->id)
+      return subject_->chain;
     auto chain = extend(subject_->chain, *next.actor,
                         {.max_depth = call_.settings().max_chain_depth,
                          .onward = onward_,
@@ -222,10 +240,14 @@ class Hop {
                          .reenter_after = next.reenter_after});
     if (chain) return std::move(chain).value();
     switch (chain.reason()) {
-      case DelegationRefusal::kLoop: return bad_actor("chain_loop");
-      case DelegationRefusal::kTooDeep: return bad_actor("chain_too_deep");
-      case DelegationRefusal::kOnwardForbidden: return bad_actor("onward_forbidden");
-      case DelegationRefusal::kConsentForbids: return bad_actor("onward_depth_used_up");
+      case DelegationRefusal::kLoop:
+        return bad_actor("chain_loop");
+      case DelegationRefusal::kTooDeep:
+        return bad_actor("chain_too_deep");
+      case DelegationRefusal::kOnwardForbidden:
+        return bad_actor("onward_forbidden");
+      case DelegationRefusal::kConsentForbids:
+        return bad_actor("onward_depth_used_up");
     }
     return bad_actor("refused");
   }

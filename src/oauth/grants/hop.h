@@ -1,5 +1,6 @@
-// One hop: a token of ours becomes a narrower one for the next in line. Token exchange (RFC 8693) and Microsoft's
-// On-Behalf-Of are two spellings of it; both end here, so that both land in one lineage under the same rules.
+// One hop: a token of ours becomes a narrower one for the next in line. Token exchange (RFC 8693) and
+// Microsoft's On-Behalf-Of are two spellings of it; both end here, so that both land in one lineage under the
+// same rules.
 #pragma once
 
 #include <memory>
@@ -11,12 +12,12 @@
 namespace behalf::oauth {
 
 struct HopRequest {
-  NodeId subject;                             // the node of the token presented
-  std::shared_ptr<const Agent> actor;         // proved by an actor token; null: none was sent
-  std::shared_ptr<const Resource> target;     // null: not named
+  NodeId subject;                          // the node of the token presented
+  std::shared_ptr<const Agent> actor;      // proved by an actor token; null: none was sent
+  std::shared_ptr<const Resource> target;  // null: not named
   std::optional<ScopeSet> scope;
-  bool must_be_audience = false;              // On-Behalf-Of: the caller must be the token's audience (D-81)
-  bool all_scopes_of_target = false;          // "<resource>/.default" (D-85)
+  bool must_be_audience = false;      // On-Behalf-Of: the caller must be the token's audience (D-81)
+  bool all_scopes_of_target = false;  // "<resource>/.default" (D-85)
 };
 
 // Which error a bad subject token is: invalid_request in RFC 8693, invalid_grant in On-Behalf-Of.

@@ -1,6 +1,6 @@
-// RFC 7523 §2.1 in Microsoft's On-Behalf-Of shape: the middle tier presents the access token it received and asks for one
-// for the API behind it. Routed by what the assertion is, not by what is asked (D-80); lands in the same lineage and the
-// same rules as token exchange, with the middle tier as the outermost actor (D-82).
+// RFC 7523 §2.1 in Microsoft's On-Behalf-Of shape: the middle tier presents the access token it received and
+// asks for one for the API behind it. Routed by what the assertion is, not by what is asked (D-80); lands in
+// the same lineage and the same rules as token exchange, with the middle tier as the outermost actor (D-82).
 #include <algorithm>
 
 #include "oauth/authority.h"
@@ -12,8 +12,8 @@ namespace behalf::oauth {
 namespace {
 
 constexpr std::string_view kDefaultSuffix = "/.default";
-// Microsoft's libraries add these to every request. They ask for nothing that this answer has, so they are left out
-// (RFC 6749 §3.3: the answer's `scope` says what was granted).
+// Microsoft's libraries add these to every request. They ask for nothing that this answer has, so they are
+// left out (RFC 6749 §3.3: the answer's `scope` says what was granted).
 constexpr std::string_view kSignInScopes[] = {"openid", "profile", "email", "offline_access"};
 
 Refused<OAuthError> bad_assertion(std::string_view reason) {
@@ -21,21 +21,26 @@ Refused<OAuthError> bad_assertion(std::string_view reason) {
 }
 
 // The scopes, as `name`, `<resource>/name` or `<resource>/.default`, and the one resource they belong to.
-Answer<Fine> read_microsoft_scope(Call& call, const Client& client, std::string_view text, HopRequest& asked) {
+Answer<Fine> read_microsoft_scope(Call& call, const Client& client, std::string_view text,
+                                  HopRequest& asked) {
   const auto tokens = ScopeSet::parse(text);
-  if (!tokens || tokens->empty()) return refuse(ErrorCode::kInvalidScope, "scope is required", "scope_missing");
+  if (!tokens || tokens->empty())
+    return refuse(ErrorCode::kInvalidScope, "scope is required", "scope_missing");
   const auto& registry = call.services.store.registry();
   ScopeSet plain;
   const auto aim = [&](std::shared_ptr<const Resource> resource) -> Answer<Fine> {
-    if (resource == nullptr) return refuse(ErrorCode::kInvalidScope, "a scope names an unknown resource", "scope_resource_unknown");
+    if (resource == nullptr)
+      return refuse(ErrorCode::kInvalidScope, "a scope names an unknown resource", "scope_resource_unknown");
     if (asked.target != nullptr && asked.target->id != resource->id) {
-      return refuse(ErrorCode::kInvalidScope, "scopes of two resources cannot be asked for at once", "several_targets");
+      return refuse(ErrorCode::kInvalidScope, "scopes of two resources cannot be asked for at once",
+                    "several_targets");
     }
     asked.target = std::move(resource);
     return Fine{};
   };
   for (const std::string& token : tokens->tokens()) {
-    if (std::find(std::begin(kSignInScopes), std::end(kSignInScopes), token) != std::end(kSignInScopes)) continue;
+    if (std::find(std::begin(kSignInScopes), std::end(kSignInScopes), token) != std::end(kSignInScopes))
+      continue;
     if (token.ends_with(kDefaultSuffix)) {
       const std::string_view name = std::string_view(token).substr(0, token.size() - kDefaultSuffix.size());
       TRY(aim(registry.find_resource(name)));
@@ -43,7 +48,9 @@ Answer<Fine> read_microsoft_scope(Call& call, const Client& client, std::string_
       continue;
     }
     const size_t slash = token.rfind('/');
-    const auto named = slash == std::string::npos ? nullptr : registry.find_resource(std::string_view(token).substr(0, slash));
+    const auto named = slash == std::string::npos
+                           ? nullptr
+                           : registry.find_resource(std::string_view(token).substr(0, slash));
     if (named != nullptr && named->find_scope(std::string_view(token).substr(slash + 1)) != nullptr) {
       TRY(aim(named));
       plain.add(std::string_view(token).substr(slash + 1));
@@ -62,7 +69,9 @@ Answer<Fine> read_microsoft_scope(Call& call, const Client& client, std::string_
     for (const auto& resource : registry.resources()) {
       if (!plain.is_at_most(resource->scope_set())) continue;
       if (resource->id == client.resource) continue;
-      if (only != nullptr) return refuse(ErrorCode::kInvalidScope, "several resources know these scopes; write <resource>/<scope>", "scope_ambiguous");
+      if (only != nullptr)
+        return refuse(ErrorCode::kInvalidScope,
+                      "several resources know these scopes; write <resource>/<scope>", "scope_ambiguous");
       only = resource;
     }
     TRY(aim(only));
@@ -73,10 +82,12 @@ Answer<Fine> read_microsoft_scope(Call& call, const Client& client, std::string_
 
 Answer<Decision> prepare(Call& call, const TokenRequest& request) {
   const http::Form& form = request.form;
-  if (!form.has("assertion")) return refuse(ErrorCode::kInvalidRequest, "assertion is required", "assertion_missing");
+  if (!form.has("assertion"))
+    return refuse(ErrorCode::kInvalidRequest, "assertion is required", "assertion_missing");
   const std::string_view use = form.get("requested_token_use");
   if (!use.empty() && use != "on_behalf_of") {  // D-84
-    return refuse(ErrorCode::kInvalidRequest, "requested_token_use must be on_behalf_of", "requested_token_use");
+    return refuse(ErrorCode::kInvalidRequest, "requested_token_use must be on_behalf_of",
+                  "requested_token_use");
   }
   const auto node = recognise_own_token(call.services, form.get("assertion"), call.now);
   if (!node) return bad_assertion("assertion: " + std::string(node.reason()));
@@ -88,23 +99,27 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
   asked.must_be_audience = true;
   asked.target = TRY(read_target(call, form));
   TRY(read_microsoft_scope(call, request.client.registration(), form.get("scope"), asked));
-  return Decision([&call, &request, asked = std::move(asked)](store::Transaction& transaction) -> Answer<Issuance> {
-    const auto subject = transaction.find_node(asked.subject);
-    if (subject != nullptr && subject->subject.kind != SubjectKind::kUser) return bad_assertion("assertion_without_user");
-    Issuance issuance = TRY(hop(call, request, asked, ErrorCode::kInvalidGrant, transaction));
-    // D-83: the API behind wants a stronger sign-in than the person's; only the client can get it, from the person.
-    if (subject != nullptr && !asked.target->required_acr.empty() &&
-        (!subject->sign_in || subject->sign_in->acr != asked.target->required_acr)) {
-      std::string claims = "{\"access_token\":{\"acrs\":{\"essential\":true,\"value\":";
-      json::append_string(claims, asked.target->required_acr);
-      claims += "}}}";
-      std::string extra = ",\"claims\":";
-      json::append_string(extra, claims);
-      return refuse(ErrorCode::kInteractionRequired, "the person must sign in in a stronger way", "step_up_required", extra);
-    }
-    issuance.microsoft_members = true;
-    return issuance;
-  });
+  return Decision(
+      [&call, &request, asked = std::move(asked)](store::Transaction& transaction) -> Answer<Issuance> {
+        const auto subject = transaction.find_node(asked.subject);
+        if (subject != nullptr && subject->subject.kind != SubjectKind::kUser)
+          return bad_assertion("assertion_without_user");
+        Issuance issuance = TRY(hop(call, request, asked, ErrorCode::kInvalidGrant, transaction));
+        // D-83: the API behind wants a stronger sign-in than the person's; only the client can get it, from
+        // the person.
+        if (subject != nullptr && !asked.target->required_acr.empty() &&
+            (!subject->sign_in || subject->sign_in->acr != asked.target->required_acr)) {
+          std::string claims = "{\"access_token\":{\"acrs\":{\"essential\":true,\"value\":";
+          json::append_string(claims, asked.target->required_acr);
+          claims += "}}}";
+          std::string extra = ",\"claims\":";
+          json::append_string(extra, claims);
+          return refuse(ErrorCode::kInteractionRequired, "the person must sign in in a stronger way",
+                        "step_up_required", extra);
+        }
+        issuance.microsoft_members = true;
+        return issuance;
+      });
 }
 
 }  // namespace

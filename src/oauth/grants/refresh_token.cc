@@ -1,18 +1,18 @@
-// Refreshing (RFC 6749 §6, RFC 9700 §4.14). The agent proves itself again every time (D-31): a refresh can never yield a
-// token that lost its actor.
+// Refreshing (RFC 6749 §6, RFC 9700 §4.14). The agent proves itself again every time (D-31): a refresh can
+// never yield a token that lost its actor.
 //
-//   live ──first use──> rotated ──same client, within the window──> the same successor again (an honest retry)
+//   live ──first use──> rotated ──same client, within the window──> the same successor again (an honest
+//   retry)
 //                          └──────anything later─────────────────> the whole family ends
 //
 // What is asked for is judged before the token is spent, so that an honest mistake costs nothing.
+#include "base/secret.h"
 #include "oauth/authority.h"
 #include "oauth/endings.h"
 #include "oauth/grants/agent_proof.h"
 #include "oauth/grants/grant.h"
 #include "oauth/grants/issue_from.h"
 #include "oauth/liveness.h"
-
-#include "base/secret.h"
 
 namespace behalf::oauth {
 namespace {
@@ -26,7 +26,8 @@ Answer<Issuance> refresh(Call& call, const TokenRequest& request, const Handle& 
                          const std::optional<ScopeSet>& scope, store::Transaction& transaction) {
   const std::string hash = call.services.keys.lookup_hash(handle.secret);
   const auto node = transaction.find_node(handle.id);
-  if (node == nullptr || node->kind != NodeKind::kRefreshToken || !constant_time_equal(node->secret_hash, hash)) {
+  if (node == nullptr || node->kind != NodeKind::kRefreshToken ||
+      !constant_time_equal(node->secret_hash, hash)) {
     return bad_token("refresh_token_unknown");
   }
   call.audit.user = node->subject.id;
@@ -66,9 +67,11 @@ Answer<Issuance> refresh(Call& call, const TokenRequest& request, const Handle& 
     call.audit.details.set("retry", true);
     return issuance;
   }
-  const std::string secret = call.services.keys.successor_secret(handle.secret, request.refresh_token_id.text());
+  const std::string secret =
+      call.services.keys.successor_secret(handle.secret, request.refresh_token_id.text());
   const auto rotated = transaction.rotate_refresh_token(handle.id, hash, request.refresh_token_id, call.now);
-  if (rotated.outcome != store::RotatedRefresh::Outcome::kRotated) return bad_token("refresh_token_lost_race");
+  if (rotated.outcome != store::RotatedRefresh::Outcome::kRotated)
+    return bad_token("refresh_token_lost_race");
   Node successor = child_of(*node, request.refresh_token_id, NodeKind::kRefreshToken, call.now);
   successor.secret_hash = call.services.keys.lookup_hash(secret);
   successor.resources = node->resources;
@@ -87,7 +90,8 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
   auto resource = TRY(read_target(call, request.form));
   auto scope = TRY(read_scope(request.form));
   PresentedProof presented = read_agent_proof(call, request);
-  return Decision([&call, &request, handle = *handle, resource = std::move(resource), scope = std::move(scope),
+  return Decision([&call, &request, handle = *handle, resource = std::move(resource),
+                   scope = std::move(scope),
                    presented = std::move(presented)](store::Transaction& transaction) {
     return refresh(call, request, handle, presented, resource, scope, transaction);
   });

@@ -1,7 +1,8 @@
-// Token exchange (RFC 8693): delegation only. The answer always names the actor (§4.1); there is no impersonation (§1.1).
+// Token exchange (RFC 8693): delegation only. The answer always names the actor (§4.1); there is no
+// impersonation (§1.1).
 //
-// Who may act, how far and on what is judged from the lineage of the subject token, never from which parameters were
-// sent: leaving out actor_token does not yield a cleaner token (D-66, D-72).
+// Who may act, how far and on what is judged from the lineage of the subject token, never from which
+// parameters were sent: leaving out actor_token does not yield a cleaner token (D-66, D-72).
 #include "oauth/authority.h"
 #include "oauth/grants/grant.h"
 #include "oauth/grants/hop.h"
@@ -25,7 +26,8 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
   const std::string_view actor_type = form.get("actor_token_type");
   const std::string_view requested_type = form.get("requested_token_type");
   if (subject_token.empty()) return bad_request("subject_token is required", "subject_token_missing");
-  if (subject_type.empty()) return bad_request("subject_token_type is required", "subject_token_type_missing");
+  if (subject_type.empty())
+    return bad_request("subject_token_type is required", "subject_token_type_missing");
   if (actor_token.empty() != actor_type.empty()) {  // §2.1
     return bad_request("actor_token and actor_token_type go together", "actor_token_type");
   }
@@ -37,7 +39,9 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
     return bad_request("subject_token_type is not offered", "subject_token_type_unsupported");
   }
   const auto subject = recognise_own_token(call.services, subject_token, call.now);
-  if (!subject) return bad_request("the subject_token is not acceptable", "subject_token: " + std::string(subject.reason()));
+  if (!subject)
+    return bad_request("the subject_token is not acceptable",
+                       "subject_token: " + std::string(subject.reason()));
   HopRequest asked;
   asked.subject = *subject;
   asked.scope = TRY(read_scope(form));
@@ -64,6 +68,7 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
 
 }  // namespace
 
-const GrantType kTokenExchange{"urn:ietf:params:oauth:grant-type:token-exchange", PublicClients::kRefused, prepare};
+const GrantType kTokenExchange{"urn:ietf:params:oauth:grant-type:token-exchange", PublicClients::kRefused,
+                               prepare};
 
 }  // namespace behalf::oauth

@@ -299,13 +299,15 @@ TEST(ConsentPage, holds_every_fact_the_decision_needs) {
 
 TEST(ConsentPage, every_permission_can_be_removed_by_itself) {
   const std::string html = pages().render(consent());
-  EXPECT_EQ(count(html, "type=\"checkbox\""), 2U);
+  EXPECT_EQ(count(html, "name=\"scope\""), 2U);
+  // And whether it may pass it on is a choice of its own.
+  EXPECT_EQ(count(html, "name=\"onward\" value=\"allow\" checked>"), 1U);
   EXPECT_TRUE(std::regex_search(
       html,
       std::regex("<input type=\"checkbox\" [^>]*name=\"scope\" value=\"calendar.read\"[^>]* checked>")));
   EXPECT_TRUE(
       std::regex_search(html, std::regex("<input type=\"checkbox\" [^>]*value=\"calendar.write\"[^>]*>")));
-  EXPECT_EQ(count(html, " checked>"), 1U);
+  EXPECT_EQ(count(html, " checked>"), 2U);
   EXPECT_EQ(count(visible(html), "New"), 1U);
   EXPECT_TRUE(has(visible(html), "New Change events"));
 }
