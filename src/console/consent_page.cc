@@ -15,9 +15,7 @@ using oauth::Call;
 using oauth::ErrorCode;
 using oauth::OAuthError;
 
-http::Response FrontChannel::consent_page(const Call& call, const oauth::Offer& offer,
-                                          const Session& session) const {
-  (void)call;
+http::Response FrontChannel::consent_page(const oauth::Offer& offer, const Session& session) const {
   ConsentPage view = consent_view(offer);
   view.action = path("/consent");
   view.switch_account_action = path("/switch-account");
@@ -60,9 +58,9 @@ Task<http::Response> FrontChannel::show_consent(http::Request& http_request) {
       if (!request->prompt.consent) covering = oauth::covering_grant(transaction, *offer, call.now);
     });
     if (refusal) {
-      bool first = false;
       auto pending = call.commit([&](store::Transaction& transaction) {
-        first = transaction.complete_request(request->id, call.now);
+        (void)transaction.complete_request(request->id,
+                                           call.now);  // ended before or now: the answer is the same
         call.audit.client = request->client.text();
         call.audit.agent = request->agent.text();
         call.audit.user = visitor.session->user.text();
@@ -73,7 +71,7 @@ Task<http::Response> FrontChannel::show_consent(http::Request& http_request) {
       co_return respond(to, oauth::error_parameters(services_.settings, to, *refusal));
     }
     if (covering) co_return co_await answer_with_code(call, *offer, *visitor.session, *covering);
-    co_return consent_page(call, *offer, *visitor.session);
+    co_return consent_page(*offer, *visitor.session);
   });
 }
 

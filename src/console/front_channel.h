@@ -32,7 +32,6 @@ class FrontChannel {
 
  private:
   struct Visitor;
-  struct Standing;
 
   Task<Visitor> who(oauth::Call& call);
   Task<http::Response> advance(oauth::Call& call, const AuthorizationRequest& request,
@@ -49,8 +48,7 @@ class FrontChannel {
 
   http::Response page(int status, std::string html, std::string_view form_target = {}) const;
   http::Response respond(const oauth::ReturnAddress& to, const oauth::ResponseParameters& parameters) const;
-  http::Response consent_page(const oauth::Call& call, const oauth::Offer& offer,
-                              const Session& session) const;
+  http::Response consent_page(const oauth::Offer& offer, const Session& session) const;
   http::Response login_page(const oauth::Call& call, const Visitor& visitor,
                             const AuthorizationRequest* request, std::string_view username,
                             std::string_view error, int status) const;
