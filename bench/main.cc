@@ -1,9 +1,12 @@
-// behalf-bench [--quick] [row...]: how close the server comes to what its signatures alone would allow.
+// behalf-bench [--quick] [--count N] [--perf FILE] [row...]: how close the server comes to what its signatures alone would allow.
 //
 // A row is measured in several short runs, interleaved with the other rows; right before each, the raw rates
 // of the signature operations are measured on the server's own core. The run with the median ratio speaks for
 // the row.
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,6 +14,7 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "crypto/jwk.h"
@@ -46,6 +50,7 @@ struct Run {
   double requests_per_s = 0;
   double p50_ms = 0;
   double p99_ms = 0;
+  double cpu_us = 0;  // the server's processor time a request, user and kernel
   double raw_sign_per_s = 0;
   double raw_verify_per_s = 0;
   double limit = 0;  // 0: the request needs no signature operation
@@ -66,8 +71,34 @@ double rate_of(const Operation& operation) {
   return static_cast<double>(done) / seconds;
 }
 
+// `perf record` of the server for as long as it lives; nothing if `file` is empty. Ratios of such a run mean
+// little.
+class Profile {
+ public:
+  Profile(pid_t server, const std::string& file) {
+    if (file.empty()) return;
+    process_ = ::fork();
+    if (process_ == 0) {
+      const std::string process = std::to_string(server);
+      ::execlp("perf", "perf", "record", "-q", "-F", "2000", "-o", file.c_str(), "-p", process.c_str(), nullptr);
+      ::_exit(127);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  }
+  Profile(const Profile&) = delete;
+  Profile& operator=(const Profile&) = delete;
+  ~Profile() {
+    if (process_ <= 0) return;
+    ::kill(process_, SIGINT);
+    ::waitpid(process_, nullptr, 0);
+  }
+
+ private:
+  pid_t process_ = -1;
+};
+
 Run measure(const Row& row, size_t count, const Server& server, Traffic& traffic,
-            const crypto::SigningKey& key) {
+            const crypto::SigningKey& key, const std::string& profile) {
   const std::vector<std::string> requests = (traffic.*row.requests)(count);
   Run run;
   const std::string message(kMessageBytes, 'm');
@@ -80,8 +111,11 @@ Run measure(const Row& row, size_t count, const Server& server, Traffic& traffic
   });
   pin_this_thread(kLoadCore);
   const double needed = row.signs / run.raw_sign_per_s + row.verifies / run.raw_verify_per_s;
+  const Profile recording(server.process(), profile);
+  const double cpu_before = server.cpu_seconds();
   const Load load = run_load(server.port(), kConnections, requests, 200);
   run.requests_per_s = static_cast<double>(count) / load.seconds;
+  run.cpu_us = (server.cpu_seconds() - cpu_before) * 1e6 / static_cast<double>(count);
   run.p50_ms = load.percentile(0.50);
   run.p99_ms = load.percentile(0.99);
   if (needed > 0) {
@@ -97,8 +131,8 @@ void print(const Row& row, const std::vector<Run>& runs) {
     return a.ratio < b.ratio || (a.ratio == b.ratio && a.requests_per_s < b.requests_per_s);
   });
   const Run& median = sorted[(sorted.size() - 1) / 2];
-  std::printf("{\"row\":\"%s\",\"requests_per_s\":%.0f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,", row.name,
-              median.requests_per_s, median.p50_ms, median.p99_ms);
+  std::printf("{\"row\":\"%s\",\"requests_per_s\":%.0f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"cpu_us\":%.1f,",
+              row.name, median.requests_per_s, median.p50_ms, median.p99_ms, median.cpu_us);
   if (median.limit > 0)
     std::printf("\"limit\":%.0f,\"ratio\":%.3f,", median.limit, median.ratio);
   else
@@ -116,8 +150,18 @@ void print(const Row& row, const std::vector<Run>& runs) {
 int bench(const std::vector<std::string>& words) {
   size_t runs_wanted = 5;
   size_t count = 6000;
+  std::string profile;
   std::vector<const Row*> rows;
-  for (const std::string& word : words) {
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (word == "--perf" && i + 1 < words.size()) {
+      profile = words[++i];
+      continue;
+    }
+    if (word == "--count" && i + 1 < words.size()) {
+      count = std::stoul(words[++i]);
+      continue;
+    }
     if (word == "--quick") {
       runs_wanted = 1;
       count = 2000;
@@ -147,11 +191,11 @@ int bench(const std::vector<std::string>& words) {
   const Server server(binary == nullptr ? "build/release/behalf" : binary,
                       folder == nullptr ? "build/bench" : folder, agents);
   Traffic traffic(server, agents);
-  for (const Row* row : rows) measure(*row, count / 4, server, traffic, key);  // warm
+  for (const Row* row : rows) measure(*row, count / 4, server, traffic, key, {});  // warm
   std::vector<std::vector<Run>> runs(rows.size());
   for (size_t round = 0; round < runs_wanted; ++round) {
     for (size_t i = 0; i < rows.size(); ++i)
-      runs[i].push_back(measure(*rows[i], count, server, traffic, key));
+      runs[i].push_back(measure(*rows[i], count, server, traffic, key, profile));
   }
   for (size_t i = 0; i < rows.size(); ++i) print(*rows[i], runs[i]);
   return 0;

@@ -153,6 +153,16 @@ void Server::end() {
   if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
 }
 
+double Server::cpu_seconds() const {
+  double nanoseconds = 0;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(process_) + "/task")) {
+    std::ifstream file(thread.path() / "schedstat");
+    double on_cpu = 0;
+    if (file >> on_cpu) nanoseconds += on_cpu;
+  }
+  return nanoseconds / 1e9;
+}
+
 std::string Server::secret_of(const std::string& client) const {
   return text_of(folder_ / (client + ".secret"));
 }

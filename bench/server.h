@@ -28,6 +28,8 @@ class Server {
   std::string issuer() const { return "http://127.0.0.1:" + std::to_string(port_); }
   std::string secret_of(const std::string& client) const;
   pid_t process() const { return process_; }
+  // Processor time its threads have used so far.
+  double cpu_seconds() const;
 
  private:
   pid_t start(const std::vector<std::string>& words) const;
