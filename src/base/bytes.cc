@@ -1,6 +1,7 @@
 #include "base/bytes.h"
 
 #include <cstdint>
+#include <cstring>
 
 namespace behalf {
 namespace {
@@ -110,6 +111,14 @@ std::string hex(std::string_view bytes) {
 bool is_utf8(std::string_view bytes) {
   size_t i = 0;
   while (i < bytes.size()) {
+    // Eight bytes of ASCII at a time, which is nearly all there ever is.
+    uint64_t eight = 0;
+    while (bytes.size() - i >= sizeof eight) {
+      std::memcpy(&eight, bytes.data() + i, sizeof eight);
+      if ((eight & 0x8080808080808080) != 0) break;
+      i += sizeof eight;
+    }
+    if (i == bytes.size()) break;
     const auto lead = static_cast<unsigned char>(bytes[i++]);
     if (lead < 0x80) continue;
     int following = 0;

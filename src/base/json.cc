@@ -4,7 +4,9 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/src.hpp>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 
 namespace behalf::json {
 namespace {
@@ -206,11 +208,29 @@ std::string write_pretty(const Value& value) {
   return out;
 }
 
+namespace {
+
+// True only if none of these eight bytes needs an escape (and sometimes false although none does).
+bool are_plain(const char* text) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kHighs = 0x8080808080808080;
+  uint64_t eight = 0;
+  std::memcpy(&eight, text, sizeof eight);
+  // The high bit of a byte is set in (x - n) & ~x if x < n, for bytes below 0x80; borrows only add doubt.
+  const auto has_less = [&](uint64_t x, uint64_t n) { return ((x - kOnes * n) & ~x & kHighs) != 0; };
+  const auto has = [&](uint64_t n) { return has_less(eight ^ (kOnes * n), 1); };
+  return !has_less(eight, 0x20) && !has('"') && !has('\\') && !has(0x7F);
+}
+
+}  // namespace
+
 void append_string(std::string& out, std::string_view text) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   out.push_back('"');
   size_t plain_from = 0;
   for (size_t i = 0; i < text.size(); ++i) {
+    while (text.size() - i >= sizeof(uint64_t) && are_plain(text.data() + i)) i += sizeof(uint64_t);
+    if (i == text.size()) break;
     const auto byte = static_cast<unsigned char>(text[i]);
     if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7F) continue;
     out.append(text, plain_from, i - plain_from);

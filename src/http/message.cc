@@ -253,6 +253,11 @@ std::string percent_encode(std::string_view text) {
 }
 
 std::optional<std::string> percent_decode(std::string_view text, Plus plus) {
+  // Tokens, the longest values there are, hold neither.
+  if (text.find('%') == std::string_view::npos &&
+      (plus != Plus::kSpace || text.find('+') == std::string_view::npos)) {
+    return std::string(text);
+  }
   std::string out;
   out.reserve(text.size());
   for (size_t at = 0; at < text.size(); ++at) {

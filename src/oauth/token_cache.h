@@ -1,36 +1,48 @@
 // Which access tokens are ours, by hash: a token found here with its lineage node needs no signature check,
 // because we made it. It decides nothing: whether the node still lives is asked of the store.
 //
-// Bounded: two generations, the older dropped when the younger is full. Thread-safe.
+// Bounded: sets of four entries, chosen by the hash; a fifth replaces the set's oldest. Nothing is allocated
+// after the start, and what was never used never becomes memory. Thread-safe.
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "base/bytes.h"
-#include "base/time.h"
 #include "model/ids.h"
 
 namespace behalf::oauth {
 
 class TokenCache {
  public:
-  explicit TokenCache(size_t capacity = 65536) : half_(capacity / 2) {}
+  // `capacity`: tokens; rounded up to a power of two, at least 4.
+  explicit TokenCache(size_t capacity = 65536);
+  // `node` is an ordered id (model/ids.h); any other is not remembered.
   void remember(std::string_view token, const NodeId& node);
   std::optional<NodeId> find(std::string_view token);
 
  private:
-  struct DigestHash {
-    size_t operator()(const Digest& digest) const noexcept;
+  static constexpr size_t kWays = 4;
+  struct Entry {
+    Digest digest;
+    std::array<char, kOrderedIdLength> node;  // all zero: free
+    uint8_t age;                              // 0 is the newest of its set
   };
-  using Generation = std::unordered_map<Digest, NodeId, DigestHash>;
-  const size_t half_;
+  using Set = std::array<Entry, kWays>;
+  struct Free {
+    void operator()(Set* sets) const;
+  };
+
+  Set& set_of(const Digest& digest);
+
+  const size_t count_;  // of sets, a power of two
   std::mutex mutex_;
-  Generation young_;  // guarded by mutex_
-  Generation old_;    // guarded by mutex_
+  const std::unique_ptr<Set[], Free> sets_;  // guarded by mutex_
 };
 
 }  // namespace behalf::oauth

@@ -61,6 +61,10 @@ class Database {
   virtual size_t query(Statement statement, std::initializer_list<Parameter> parameters,
                        const std::function<void(const Row&)>& each) = 0;
 
+  // Runs an INSERT, UPDATE or DELETE and returns how many rows it changed: what a single-use thing is spent
+  // by.
+  virtual size_t change(Statement statement, std::initializer_list<Parameter> parameters) = 0;
+
   // Waits until everything sent ahead has succeeded; throws otherwise.
   virtual void flush() = 0;
 

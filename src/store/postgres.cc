@@ -117,6 +117,15 @@ class PostgresDatabase final : public Database {
     return static_cast<size_t>(rows);
   }
 
+  size_t change(Statement statement, std::initializer_list<Parameter> parameters) override {
+    const ResultPointer result =
+        ask(statement.sql, parameters, in_transaction_ ? Until::answer : Until::synchronised);
+    size_t rows = 0;
+    const std::string_view count = PQcmdTuples(result.get());
+    std::from_chars(count.data(), count.data() + count.size(), rows);
+    return rows;
+  }
+
   void flush() override {
     if (expected_.empty() && !failure_) return;
     require_connection();

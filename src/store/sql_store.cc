@@ -336,8 +336,9 @@ std::shared_ptr<const Node> SqlTransaction::find_node(const NodeId& id) {
   return node;
 }
 
-// Only access tokens: they change in no other way than by ending, which every process learns of. Codes and
-// refresh tokens are spent by conditional statements and always asked for anew.
+// Access tokens change in no other way than by ending, which every process learns of. Codes and refresh
+// tokens are spent by conditional statements and always asked for anew; of a code spend_code() remembers the
+// rest.
 void SqlTransaction::cache(const std::shared_ptr<const Node>& node) {
   if (node->kind == NodeKind::kAccessToken) writing_->nodes.put(node->id.text(), node);
 }
@@ -373,24 +374,30 @@ void SqlTransaction::insert_node(Node node) {
                     {node.id.text(), name_of(node.kind), node.root.text(), nullable(node.parent.text()),
                      nullable(node.grant.text()), nullable(node.secret_hash), node.issued_at.milliseconds,
                      node.expires_at.milliseconds, document});
-  cache(std::make_shared<const Node>(std::move(node)));
+  auto kept = std::make_shared<const Node>(std::move(node));
+  if (kept->kind == NodeKind::kCode) writing_->codes.put(kept->id.text(), kept);
+  cache(kept);
 }
 
 SpentCode SqlTransaction::spend_code(const NodeId& id, std::string_view secret_hash, UnixTime now) {
-  SpentCode result;
+  // What is remembered of a code never says whether it is spent: only the statement below decides that.
+  std::shared_ptr<const Node> node;
+  if (const auto* cached = writing_->codes.find(id.text())) node = *cached;
+  writing_->codes.erase(id.text());
   constexpr Statement kSpend{
       "UPDATE nodes SET spent_at = $3 WHERE id = $1 AND secret_hash = $2 AND kind = 'authorization_code' "
-      "AND spent_at IS NULL RETURNING " NODE_COLUMNS};
-  database_.query(kSpend, {id.text(), secret_hash, now.milliseconds}, [&](const Row& row) {
-    result = {SpentCode::Outcome::kSpent, read_node(row)};
-  });
-  if (result.node) return result;
-  constexpr Statement kFind{"SELECT " NODE_COLUMNS
-                            " FROM nodes WHERE id = $1 AND secret_hash = $2 AND kind = 'authorization_code'"};
-  database_.query(kFind, {id.text(), secret_hash}, [&](const Row& row) {
-    result = {SpentCode::Outcome::kAlreadySpent, read_node(row)};
-  });
-  return result;
+      "AND spent_at IS NULL"};
+  const bool is_first = database_.change(kSpend, {id.text(), secret_hash, now.milliseconds}) == 1;
+  if (!is_first || node == nullptr) {
+    node = nullptr;
+    constexpr Statement kFind{
+        "SELECT " NODE_COLUMNS
+        " FROM nodes WHERE id = $1 AND secret_hash = $2 AND kind = 'authorization_code'"};
+    database_.query(kFind, {id.text(), secret_hash},
+                    [&](const Row& row) { node = std::make_shared<const Node>(read_node(row)); });
+  }
+  if (node == nullptr) return {};
+  return {is_first ? SpentCode::Outcome::kSpent : SpentCode::Outcome::kAlreadySpent, std::move(node)};
 }
 
 RotatedRefresh SqlTransaction::rotate_refresh_token(const NodeId& id, std::string_view secret_hash,
@@ -403,9 +410,8 @@ RotatedRefresh SqlTransaction::rotate_refresh_token(const NodeId& id, std::strin
   });
   if (!result.node) return result;
   constexpr Statement kRotate{
-      "UPDATE nodes SET spent_at = $2, successor_id = $3 WHERE id = $1 AND spent_at IS NULL RETURNING id"};
-  const size_t first =
-      database_.query(kRotate, {id.text(), now.milliseconds, successor.text()}, [](const Row&) {});
+      "UPDATE nodes SET spent_at = $2, successor_id = $3 WHERE id = $1 AND spent_at IS NULL"};
+  const size_t first = database_.change(kRotate, {id.text(), now.milliseconds, successor.text()});
   if (first == 1) result.outcome = RotatedRefresh::Outcome::kRotated;
   return result;
 }
@@ -440,14 +446,16 @@ std::vector<Node> SqlTransaction::end_grant_nodes(const GrantId& id, UnixTime no
 
 void SqlTransaction::forget(std::vector<Node>& ended) {
   std::sort(ended.begin(), ended.end(), [](const Node& a, const Node& b) { return a.id < b.id; });
-  for (const Node& node : ended) writing_->nodes.erase(node.id.text());
+  for (const Node& node : ended) {
+    writing_->nodes.erase(node.id.text());
+    writing_->codes.erase(node.id.text());
+  }
 }
 
 bool SqlTransaction::remember_jti(std::string_view issuer, std::string_view jti, UnixTime expires_at) {
   constexpr Statement kRemember{
-      "INSERT INTO assertions (issuer, jti, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING "
-      "jti"};
-  return database_.query(kRemember, {issuer, jti, expires_at.milliseconds}, [](const Row&) {}) == 1;
+      "INSERT INTO assertions (issuer, jti, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"};
+  return database_.change(kRemember, {issuer, jti, expires_at.milliseconds}) == 1;
 }
 
 // ---- Front channel ----

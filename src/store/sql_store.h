@@ -71,6 +71,7 @@ struct WriterState {
   Cache<std::shared_ptr<const User>> users{8192};
   Cache<std::shared_ptr<const Grant>> grants{16384};
   Cache<std::shared_ptr<const Node>> nodes{32768};
+  Cache<std::shared_ptr<const Node>> codes{8192};  // as issued here; whether one is spent is not in it
 };
 
 class SqlTransaction final : public Transaction {

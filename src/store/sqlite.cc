@@ -174,6 +174,10 @@ class SqliteDatabase final : public Database {
                const std::function<void(const Row&)>& each) override {
     return run(statement.sql, parameters, &each);
   }
+  size_t change(Statement statement, std::initializer_list<Parameter> parameters) override {
+    run(statement.sql, parameters, nullptr);
+    return static_cast<size_t>(sqlite3_changes(handle_));
+  }
   void flush() override {}
 
   void begin() override { start("BEGIN IMMEDIATE"); }

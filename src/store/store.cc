@@ -116,6 +116,7 @@ struct Store::Impl {
     state.users.clear();
     state.grants.clear();
     state.nodes.clear();
+    state.codes.clear();
   }
 
   void read_loop() {

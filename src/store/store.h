@@ -32,7 +32,8 @@ namespace behalf::store {
 struct SpentCode {
   enum class Outcome { kSpent, kAlreadySpent, kUnknown };
   Outcome outcome = Outcome::kUnknown;
-  std::optional<Node> node;  // present unless unknown
+  // Null if unknown. Its spent_at says nothing; `outcome` does.
+  std::shared_ptr<const Node> node;
 };
 
 struct RotatedRefresh {

@@ -324,6 +324,10 @@ class ScriptedDatabase final : public Database {
     step(statement.sql);
     return 0;
   }
+  size_t change(Statement statement, std::initializer_list<store::Parameter>) override {
+    step(statement.sql);
+    return 0;
+  }
   void flush() override { step("flush"); }
   void begin() override { step("begin"); }
   void begin_read() override {}

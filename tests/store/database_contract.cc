@@ -170,6 +170,19 @@ TEST_P(DatabaseContract, InsertOnConflictDoNothingReturnsOnlyTheFirst) {
   EXPECT_EQ(one_integer(*writer_, {"SELECT number FROM items"}), 1);
 }
 
+TEST_P(DatabaseContract, ChangeSaysHowManyRowsItChanged) {
+  writer_->begin();
+  constexpr Database::Statement kInsert{
+      "INSERT INTO items (id, number) VALUES ($1, $2) ON CONFLICT DO NOTHING"};
+  EXPECT_EQ(writer_->change(kInsert, {std::string_view("a"), int64_t{1}}), 1U);
+  EXPECT_EQ(writer_->change(kInsert, {std::string_view("a"), int64_t{2}}), 0U);
+  EXPECT_EQ(writer_->change(kInsert, {std::string_view("b"), int64_t{1}}), 1U);
+  constexpr Database::Statement kUpdate{"UPDATE items SET number = $1 WHERE number = 1"};
+  EXPECT_EQ(writer_->change(kUpdate, {int64_t{7}}), 2U);
+  EXPECT_EQ(writer_->change(kUpdate, {int64_t{7}}), 0U);
+  writer_->commit();
+}
+
 TEST_P(DatabaseContract, ConditionalUpdateReturnsTheRowOnce) {
   insert("code", 0);
   constexpr Database::Statement kSpend{

@@ -1,4 +1,5 @@
-// Single-use things, requests and sessions: the first call's promise, the second call's answer, and what a purge leaves.
+// Single-use things, requests and sessions: the first call's promise, the second call's answer, and what a
+// purge leaves.
 #include "store/store_contract.h"
 
 namespace behalf::test {
@@ -62,8 +63,9 @@ TEST_P(SingleUseStore, ACodeIsSpentOnce) {
   EXPECT_EQ(spend("code", "HASH-OF-CODE").outcome, SpentCode::Outcome::kUnknown);
   EXPECT_EQ(spend("code", "").outcome, SpentCode::Outcome::kUnknown);
   EXPECT_EQ(spend("other", "hash-of-code").outcome, SpentCode::Outcome::kUnknown);
-  EXPECT_EQ(spend("refresh", "hash-of-refresh").outcome, SpentCode::Outcome::kUnknown) << "another kind is no code";
-  EXPECT_EQ(spend("other", "hash-of-code").node, std::nullopt);
+  EXPECT_EQ(spend("refresh", "hash-of-refresh").outcome, SpentCode::Outcome::kUnknown)
+      << "another kind is no code";
+  EXPECT_EQ(spend("other", "hash-of-code").node, nullptr);
   EXPECT_EQ(node("code")->spent_at, std::nullopt) << "a wrong guess spends nothing";
   EXPECT_EQ(node("refresh")->spent_at, std::nullopt);
 
@@ -194,7 +196,8 @@ TEST_P(SingleUseStore, ARequestComesBackInEveryMember) {
     SAME(completed_at);
     EXPECT_EQ(request("bare")->state, std::nullopt) << "no state is not an empty one";
     EXPECT_EQ(request("bare")->max_age, std::nullopt) << "no max_age is not zero";
-    EXPECT_FALSE(request("bare")->prompt.none || request("bare")->offline || request("bare")->agent_was_requested);
+    EXPECT_FALSE(request("bare")->prompt.none || request("bare")->offline ||
+                 request("bare")->agent_was_requested);
     EXPECT_EQ(request("R"), std::nullopt);
     reopen();
   }
@@ -321,8 +324,10 @@ TEST_P(SingleUseStore, APurgeIsBoundedAndLeavesWhatLives) {
     EXPECT_EQ(node(id) != nullptr, lives) << id;
     EXPECT_EQ(remember("issuer", id), !lives) << id;
   }
-  EXPECT_TRUE(ask_reader([](ReadTransaction& transaction) { return transaction.find_grant(GrantId("g"s)) != nullptr; }));
-  EXPECT_TRUE(ask_reader([](ReadTransaction& transaction) { return transaction.find_user(UserId("u"s)) != nullptr; }));
+  EXPECT_TRUE(ask_reader(
+      [](ReadTransaction& transaction) { return transaction.find_grant(GrantId("g"s)) != nullptr; }));
+  EXPECT_TRUE(ask_reader(
+      [](ReadTransaction& transaction) { return transaction.find_user(UserId("u"s)) != nullptr; }));
   EXPECT_EQ(verified_length(whole_log(store())), 1) << "the log is not purged";
 }
 
