@@ -40,7 +40,8 @@ CREATE INDEX grants_by_user ON grants (user_id);
 CREATE INDEX grants_by_agent ON grants (agent_id);
 CREATE INDEX grants_by_client ON grants (client_id);
 
--- Codes, access tokens and refresh tokens: the lineage.
+-- Codes, access tokens and refresh tokens: the lineage. Its rows are long and mostly appended, which SQLite does without
+-- rebalancing pages only in a table with a rowid.
 CREATE TABLE nodes (
   id TEXT COLLATE "C" PRIMARY KEY,
   kind TEXT COLLATE "C" NOT NULL,

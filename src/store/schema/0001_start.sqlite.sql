@@ -40,7 +40,8 @@ CREATE INDEX grants_by_user ON grants (user_id);
 CREATE INDEX grants_by_agent ON grants (agent_id);
 CREATE INDEX grants_by_client ON grants (client_id);
 
--- Codes, access tokens and refresh tokens: the lineage.
+-- Codes, access tokens and refresh tokens: the lineage. Its rows are long and mostly appended, which SQLite does without
+-- rebalancing pages only in a table with a rowid.
 CREATE TABLE nodes (
   id TEXT PRIMARY KEY,
   kind TEXT NOT NULL,
@@ -55,7 +56,7 @@ CREATE TABLE nodes (
   ended_cause TEXT,
   successor_id TEXT,
   document TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX nodes_by_root ON nodes (root_id, id) WHERE parent_id IS NOT NULL;
 CREATE INDEX nodes_by_grant ON nodes (grant_id, id) WHERE grant_id IS NOT NULL;
 
