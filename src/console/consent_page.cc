@@ -124,13 +124,18 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
         refusal = std::move(why);
         call.deny(refusal);
       };
+      const auto said_no = [&](std::string_view reason) {  // X07; without an agent it is RFC 6749's alone
+        return request->agent.empty()
+                   ? error(ErrorCode::kAccessDenied, "the person said no", reason)
+                   : oauth::actor_error(services_.settings.error_dialect, oauth::ActorError::kDenied, reason);
+      };
       if (!session || session->ended_at) {
         result = Result::kGone;
         return call.deny(error(ErrorCode::kAccessDenied, "", "session_ended"));
       }
       if (!allow) {
         call.audit.event = "consent.deny";
-        return refuse_now(error(ErrorCode::kAccessDenied, "the person said no", "denied_by_person"));  // X07
+        return refuse_now(said_no("denied_by_person"));
       }
       if (!offer) return refuse_now(offer.reason());
       if (!constant_time_equal(shown, seal("shown", visitor.session->id.text(), offer->fingerprint()))) {
@@ -139,8 +144,7 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
       }
       // Only what was offered can be given, whatever the form says (D-36).
       const ScopeSet given = ticked.intersect(offer->scopes);
-      if (given.empty())
-        return refuse_now(error(ErrorCode::kAccessDenied, "the person gave no permission", "nothing_ticked"));
+      if (given.empty()) return refuse_now(said_no("nothing_ticked"));
       if (!transaction.complete_request(request->id, call.now)) {
         result = Result::kGone;
         return call.deny(error(ErrorCode::kInvalidRequest, "", "request_completed_before"));

@@ -53,8 +53,7 @@ Answer<Offer> make_offer(store::ReadTransaction& transaction, const Settings& se
                                          ? "agent_inactive"
                                          : why_not_allowed(*offer.agent, *offer.client, subject, nullptr);
     if (!refusal.empty()) {
-      return refuse(ErrorCode::kAccessDenied, "actor_unknown: the requested actor cannot be used here",
-                    refusal);
+      return Refused{actor_error(settings.error_dialect, ActorError::kNotForPerson, refusal)};
     }
     offer.scopes = offer.scopes.intersect(offer.agent->scopes);
     offer.onward_depth = offer.agent->onward.depth;

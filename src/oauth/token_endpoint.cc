@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "oauth/draft00.h"
 #include "oauth/form.h"
 
 namespace behalf::oauth {
@@ -43,14 +44,17 @@ Task<http::Response> attempt(Call& call) {
   auto client = authenticate_client(call, *form);
   const Challenge challenge = challenge_for(call.request);
   if (!client) co_return co_await refuse_call(call, client.reason(), challenge);
-  auto type = find_grant_type(form->get("grant_type"));
+  const CurrentNames names = token_request_in_current_names(call.settings(), *form);
+  if (names.is_draft00) call.audit.details.set("draft", "00");
+  auto type = find_grant_type(names.form.get("grant_type"));
   if (type) call.audit.event = event_of(**type);
 
-  TokenRequest request{.form = *form,
+  TokenRequest request{.form = names.form,
                        .client = *client,
                        .access_token_id = NodeId(call.new_id()),
                        .refresh_token_id = NodeId(call.new_id()),
-                       .refresh_secret = make_secret_text(call.services.random)};
+                       .refresh_secret = make_secret_text(call.services.random),
+                       .mixes_drafts = names.mixed};
   Answer<Decision> decision = refuse(ErrorCode::kUnsupportedGrantType, "", "");
   if (!type) {
     decision = std::move(type).refused();

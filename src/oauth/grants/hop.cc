@@ -104,7 +104,14 @@ class Hop {
                                                            : "the subject_token is not acceptable",
                   reason);
   }
-  static Refused<OAuthError> bad_actor(std::string_view reason) {
+  // Policy says no. On-Behalf-Of keeps its own codes whatever the dialect (D-83).
+  Refused<OAuthError> bad_actor(std::string_view reason) const {
+    const ErrorDialect dialect =
+        asked_.must_be_audience ? ErrorDialect::kRegistered : call_.settings().error_dialect;
+    return Refused{actor_error(dialect, ActorError::kUnauthorized, reason)};
+  }
+  // The chain would have a shape that no policy can allow.
+  static Refused<OAuthError> bad_chain(std::string_view reason) {
     return refuse(ErrorCode::kInvalidRequest, "the actor may not act here", reason);
   }
 
@@ -241,15 +248,15 @@ class Hop {
     if (chain) return std::move(chain).value();
     switch (chain.reason()) {
       case DelegationRefusal::kLoop:
-        return bad_actor("chain_loop");
+        return bad_chain("chain_loop");
       case DelegationRefusal::kTooDeep:
-        return bad_actor("chain_too_deep");
+        return bad_chain("chain_too_deep");
       case DelegationRefusal::kOnwardForbidden:
         return bad_actor("onward_forbidden");
       case DelegationRefusal::kConsentForbids:
         return bad_actor("onward_depth_used_up");
     }
-    return bad_actor("refused");
+    return bad_chain("refused");
   }
 
   Call& call_;
