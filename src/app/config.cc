@@ -243,6 +243,7 @@ Result<Config, std::string> read_config(const std::string& path) {
           delegation.flag("require_pushed_authorization_requests", false);
       settings.strict_draft02 = delegation.flag("strict_draft02", false);
       settings.legacy_draft00 = delegation.flag("legacy_draft00", false);
+      settings.obo_emit_act = delegation.flag("obo_emit_act", true);
       const std::string dialect = delegation.text("error_dialect", "registered");
       if (dialect == "successor")
         settings.error_dialect = oauth::ErrorDialect::kSuccessor;

@@ -48,8 +48,7 @@ Task<http::Response> FrontChannel::show_consent(http::Request& http_request) {
     std::optional<OAuthError> refusal;
     std::optional<Grant> covering;
     co_await services_.store.read([&](store::ReadTransaction& transaction) {
-      auto made =
-          oauth::make_offer(transaction, services_.settings, *request, visitor.session->user, call.now);
+      auto made = oauth::make_offer(transaction, services_.settings, *request, *visitor.session, call.now);
       if (!made) {
         refusal = made.reason();
         return;
@@ -116,8 +115,7 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
     OAuthError refusal;
     auto pending = call.commit([&](store::Transaction& transaction) {
       const auto session = transaction.find_session(visitor.session->id);
-      auto offer =
-          oauth::make_offer(transaction, services_.settings, *request, visitor.session->user, call.now);
+      auto offer = oauth::make_offer(transaction, services_.settings, *request, *visitor.session, call.now);
       const auto refuse_now = [&](OAuthError why) {
         // The refusal is final for this request, whatever button comes next.
         result = transaction.complete_request(request->id, call.now) ? Result::kRefused : Result::kGone;

@@ -228,8 +228,7 @@ Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationReques
   std::optional<oauth::Offer> offer;
   if (!must_sign_in) {
     co_await services_.store.read([&](store::ReadTransaction& transaction) {
-      auto made =
-          oauth::make_offer(transaction, services_.settings, request, visitor.session->user, call.now);
+      auto made = oauth::make_offer(transaction, services_.settings, request, *visitor.session, call.now);
       if (!made) {
         refusal = made.reason();
         return;

@@ -27,6 +27,12 @@ bool is_challenge(std::string_view text) {
          });
 }
 
+// Space-separated printable ASCII, at most 500 characters.
+bool is_acr_list(std::string_view text) {
+  return text.size() <= 500 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
+}
+
 Answer<Fine> read_prompt(std::string_view text, Prompt& prompt) {
   while (!text.empty()) {
     const size_t space = text.find(' ');
@@ -116,7 +122,7 @@ class Reading {
     TRY(read_max_age());
     TRY(read_agent());
     TRY(read_resources_and_scopes());
-    request_.acr_values = form_.get("acr_values").substr(0, 500);
+    TRY(read_acr());
     request_.login_hint = form_.get("login_hint").substr(0, 255);
     return Fine{};
   }
@@ -167,6 +173,41 @@ class Reading {
       return bad("max_age must be a whole number of seconds", "max_age");
     }
     request_.max_age = Seconds{value};
+    return Fine{};
+  }
+
+  // How the person must have signed in: `acr_values` (RFC 9470 §4), or what a claims challenge makes
+  // essential (D-83: {"access_token":{"acrs":{"essential":true,"value":"..."}}}; OIDC Core §5.5.1.1 spells it
+  // `acr`).
+  Answer<Fine> read_acr() {
+    std::string values(form_.get("acr_values"));
+    if (!is_acr_list(values)) return bad("acr_values is malformed", "acr_values");
+    request_.acr_values = std::move(values);
+    if (!form_.has("claims")) return Fine{};
+    const auto claims = json::parse(form_.get("claims"), {.bytes = 8 * 1024, .depth = 8});
+    if (!claims || claims->object() == nullptr) return bad("claims is no JSON object", "claims_malformed");
+    std::string essential;
+    for (const json::Member& place : *claims->object()) {
+      if (place.value.object() == nullptr) continue;
+      for (const char* name : {"acrs", "acr"}) {
+        const json::Value* claim = place.value.find(name);
+        const json::Value* flag = claim == nullptr ? nullptr : claim->find("essential");
+        if (flag == nullptr || flag->boolean() == nullptr || !*flag->boolean()) continue;
+        if (!essential.empty()) return bad("claims demands acr more than once", "claims_acr");
+        if (const std::string* value = claim->find_string("value")) essential = *value;
+        const json::Value* list = claim->find("values");
+        if (list != nullptr && list->array() != nullptr) {
+          for (const json::Value& item : *list->array()) {
+            if (item.string() == nullptr) return bad("claims demands an acr that is no text", "claims_acr");
+            essential += (essential.empty() ? "" : " ") + *item.string();
+          }
+        }
+        if (claim->find("value") == nullptr && list == nullptr) continue;  // any will do
+        if (essential.empty() || !is_acr_list(essential))
+          return bad("claims demands an acr that cannot be", "claims_acr");
+      }
+    }
+    request_.essential_acrs = std::move(essential);
     return Fine{};
   }
 

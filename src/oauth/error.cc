@@ -54,6 +54,10 @@ Row row_of(ErrorCode code) {
       return {"actor_unauthorized", 400};
     case ErrorCode::kConsentDenied:
       return {"consent_denied", 400};
+    case ErrorCode::kInsufficientUserAuthentication:
+      return {"insufficient_user_authentication", 400};  // RFC 9470 §3
+    case ErrorCode::kUnmetAuthenticationRequirements:
+      return {"unmet_authentication_requirements", 400};  // RFC 9470 §5
     case ErrorCode::kServerError:
       return {"server_error", 500};
     case ErrorCode::kTemporarilyUnavailable:

@@ -32,6 +32,8 @@ enum class ErrorCode {
   kActorMismatch,
   kActorUnauthorized,
   kConsentDenied,
+  kInsufficientUserAuthentication,
+  kUnmetAuthenticationRequirements,
   kServerError,
   kTemporarilyUnavailable,
 };

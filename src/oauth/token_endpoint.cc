@@ -37,6 +37,11 @@ Answer<Fine> check_use(const GrantType& type, const Client& client) {
   return Fine{};
 }
 
+// An actor token has no resource and is always a JWT (D-04).
+bool is_opaque(const Issuance& issuance) {
+  return issuance.resource != nullptr && issuance.resource->is_opaque();
+}
+
 Task<http::Response> attempt(Call& call) {
   auto form = read_form(call.request, {"resource", "audience"});
   if (!form) co_return co_await refuse_call(call, form.reason());
@@ -64,6 +69,7 @@ Task<http::Response> attempt(Call& call) {
     decision = (*type)->prepare(call, request);
   }
 
+  const std::string opaque_secret = make_secret_text(call.services.random);  // where the resource wants it
   Answer<Issuance> issuance = refuse(ErrorCode::kServerError, "", "undecided");
   auto pending = call.commit([&](store::Transaction& transaction) {
     // Even a refusal spends the client's assertion: it has been seen.
@@ -74,6 +80,8 @@ Task<http::Response> attempt(Call& call) {
     } else {
       issuance = (*decision)(transaction);
     }
+    if (issuance && is_opaque(*issuance))
+      issuance->access_token.secret_hash = call.services.keys.lookup_hash(opaque_secret);
     if (issuance)
       record_issuance(call, transaction, *issuance);
     else
@@ -83,7 +91,9 @@ Task<http::Response> attempt(Call& call) {
   // Signed while the commit is on its way to the disk; the answer leaves after both.
   std::string access_token;
   if (issuance) {
-    access_token = sign_access_token(call.services, issuance->access_token, issuance->resource.get());
+    access_token = is_opaque(*issuance)
+                       ? write_handle(kAccessTokenPrefix, {issuance->access_token.id, opaque_secret})
+                       : sign_access_token(call.services, issuance->access_token, issuance->resource.get());
   }
   co_await pending.durable();
   if (!issuance) co_return error_response(issuance.reason(), challenge);

@@ -5,7 +5,7 @@ namespace {
 
 AgentVerdict verdict(AgentRefusal refusal, ErrorCode code, std::string_view description,
                      std::string_view reason) {
-  return {refusal, OAuthError{code, std::string(description), std::string(reason), {}}};
+  return {refusal, OAuthError{code, std::string(description), std::string(reason), {}}, {}};
 }
 
 }  // namespace
@@ -60,7 +60,7 @@ AgentVerdict check_agent_proof(Call& call, const TokenRequest& request, const Pr
     // D-13: the client IS this agent and proved itself with its key, which proves the agent.
     if (is_that_agent && request.client.proved_with_key()) return {};
     if (presented.is_client_assertion) {
-      return {AgentRefusal::kOtherActor, actor_error(dialect, ActorError::kMismatch, "actor_mismatch")};
+      return {AgentRefusal::kOtherActor, actor_error(dialect, ActorError::kMismatch, "actor_mismatch"), {}};
     }
     return verdict(
         AgentRefusal::kRequest, ErrorCode::kInvalidRequest,
@@ -68,16 +68,24 @@ AgentVerdict check_agent_proof(Call& call, const TokenRequest& request, const Pr
         "actor_token_missing");
   }
   if (presented.fault) {  // X14
-    return {AgentRefusal::kToken, actor_error(dialect, ActorError::kTokenInvalid, presented.fault->reason)};
+    return {
+        AgentRefusal::kToken, actor_error(dialect, ActorError::kTokenInvalid, presented.fault->reason), {}};
   }
   const auto agent = confirm_actor(call, *presented.proof, request.client, code, transaction);
   if (!agent) {
-    return {AgentRefusal::kToken, actor_error(dialect, ActorError::kTokenInvalid, agent.reason().reason)};
+    return {AgentRefusal::kToken, actor_error(dialect, ActorError::kTokenInvalid, agent.reason().reason), {}};
   }
   if ((*agent)->id.text() != bound->id) {  // X15
-    return {AgentRefusal::kOtherActor, actor_error(dialect, ActorError::kMismatch, "actor_mismatch")};
+    return {AgentRefusal::kOtherActor, actor_error(dialect, ActorError::kMismatch, "actor_mismatch"), {}};
   }
-  return {};
+  AgentVerdict proved;
+  proved.instance = presented.proof->instance();
+  return proved;
+}
+
+void name_instance(Issuance& issuance, const AgentVerdict& proved) {
+  auto& actors = issuance.access_token.chain.actors;
+  if (!actors.empty()) actors.front().instance = proved.instance;
 }
 
 }  // namespace behalf::oauth
