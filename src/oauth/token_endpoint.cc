@@ -42,6 +42,13 @@ bool is_opaque(const Issuance& issuance) {
   return issuance.resource != nullptr && issuance.resource->is_opaque();
 }
 
+// D-83: what Microsoft's libraries read of a refusal besides the error itself.
+void add_correlation(const Call& call, OAuthError& refusal) {
+  const std::string sent = correlation_id(call.request);
+  refusal.extra += ",\"correlation_id\":";
+  json::append_string(refusal.extra, sent.empty() ? call.audit.request_id : sent);
+}
+
 Task<http::Response> attempt(Call& call) {
   auto form = read_form(call.request, {"resource", "audience"});
   if (!form) co_return co_await refuse_call(call, form.reason());
@@ -53,6 +60,7 @@ Task<http::Response> attempt(Call& call) {
   if (names.is_draft00) call.audit.details.set("draft", "00");
   auto type = find_grant_type(names.form.get("grant_type"));
   if (type) call.audit.event = event_of(**type);
+  const bool is_microsoft = type && *type == &kJwtBearer;
 
   TokenRequest request{.form = names.form,
                        .client = *client,
@@ -96,7 +104,11 @@ Task<http::Response> attempt(Call& call) {
                        : sign_access_token(call.services, issuance->access_token, issuance->resource.get());
   }
   co_await pending.durable();
-  if (!issuance) co_return error_response(issuance.reason(), challenge);
+  if (!issuance) {
+    OAuthError refusal = issuance.reason();
+    if (is_microsoft) add_correlation(call, refusal);
+    co_return error_response(refusal, challenge);
+  }
   co_return token_response(call, *issuance, access_token);
 }
 

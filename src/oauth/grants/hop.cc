@@ -154,7 +154,12 @@ class Hop {
     if (subject_->subject.kind == SubjectKind::kUser) call_.audit.user = subject_->subject.id;
     if (subject_->is_actor_token) return bad_subject("subject_is_actor_token");
     const std::string_view dead = why_dead(transaction_, *subject_, call_.now);
-    if (!dead.empty()) return bad_subject("subject_" + std::string(dead));
+    if (!dead.empty()) {
+      auto refusal = bad_subject("subject_" + std::string(dead));
+      if (asked_.must_be_audience && is_consent_over())
+        refusal.reason.extra = ",\"suberror\":\"consent_required\"";
+      return refusal;
+    }
     // D-61: presented by the client it was issued to, or by the resource it is addressed to. Nobody else.
     is_holder_ = subject_->client == client_.id;
     is_audience_ = !client_.resource.empty() && client_.resource == subject_->resource;
@@ -166,6 +171,13 @@ class Hop {
       subject_agent_ = transaction_.find_agent(AgentId(subject_->subject.id));
     }
     return Fine{};
+  }
+
+  // D-83: tells a tier that the person must decide anew, not merely sign in.
+  bool is_consent_over() {
+    if (subject_->grant.empty()) return false;
+    const auto grant = transaction_.find_grant(subject_->grant);
+    return grant != nullptr && (grant->ended_at || grant->expires_at <= call_.now);
   }
 
   // A holder stays where its token is good, or where consent reaches; only the audience itself calls on.
