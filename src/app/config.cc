@@ -241,6 +241,15 @@ Result<Config, std::string> read_config(const std::string& path) {
       settings.max_chain_depth = static_cast<size_t>(delegation.integer("max_chain_depth", 4, 1, 10));
       settings.require_pushed_authorization_requests =
           delegation.flag("require_pushed_authorization_requests", false);
+      settings.strict_draft02 = delegation.flag("strict_draft02", false);
+      settings.legacy_draft00 = delegation.flag("legacy_draft00", false);
+      settings.obo_emit_act = delegation.flag("obo_emit_act", true);
+      const std::string dialect = delegation.text("error_dialect", "registered");
+      if (dialect == "successor")
+        settings.error_dialect = oauth::ErrorDialect::kSuccessor;
+      else if (dialect != "registered")
+        delegation.complain(parsed.at_path("delegation.error_dialect").node(),
+                            "error_dialect must be \"registered\" or \"successor\"");
     }
     {
       Table passwords(root.table("passwords"), path, complaint);

@@ -11,7 +11,7 @@ namespace behalf::app {
 namespace {
 
 // Kept beyond its end so that a late replay is still recognised for what it is.
-constexpr Seconds kKeepExpired{86400};
+using oauth::kKeepExpired;
 constexpr size_t kPurgeRows = 1000;
 
 Secret read_keys(const std::string& path) {

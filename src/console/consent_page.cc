@@ -48,8 +48,7 @@ Task<http::Response> FrontChannel::show_consent(http::Request& http_request) {
     std::optional<OAuthError> refusal;
     std::optional<Grant> covering;
     co_await services_.store.read([&](store::ReadTransaction& transaction) {
-      auto made =
-          oauth::make_offer(transaction, services_.settings, *request, visitor.session->user, call.now);
+      auto made = oauth::make_offer(transaction, services_.settings, *request, *visitor.session, call.now);
       if (!made) {
         refusal = made.reason();
         return;
@@ -116,13 +115,17 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
     OAuthError refusal;
     auto pending = call.commit([&](store::Transaction& transaction) {
       const auto session = transaction.find_session(visitor.session->id);
-      auto offer =
-          oauth::make_offer(transaction, services_.settings, *request, visitor.session->user, call.now);
+      auto offer = oauth::make_offer(transaction, services_.settings, *request, *visitor.session, call.now);
       const auto refuse_now = [&](OAuthError why) {
         // The refusal is final for this request, whatever button comes next.
         result = transaction.complete_request(request->id, call.now) ? Result::kRefused : Result::kGone;
         refusal = std::move(why);
         call.deny(refusal);
+      };
+      const auto said_no = [&](std::string_view reason) {  // X07; without an agent it is RFC 6749's alone
+        return request->agent.empty()
+                   ? error(ErrorCode::kAccessDenied, "the person said no", reason)
+                   : oauth::actor_error(services_.settings.error_dialect, oauth::ActorError::kDenied, reason);
       };
       if (!session || session->ended_at) {
         result = Result::kGone;
@@ -130,7 +133,7 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
       }
       if (!allow) {
         call.audit.event = "consent.deny";
-        return refuse_now(error(ErrorCode::kAccessDenied, "the person said no", "denied_by_person"));  // X07
+        return refuse_now(said_no("denied_by_person"));
       }
       if (!offer) return refuse_now(offer.reason());
       if (!constant_time_equal(shown, seal("shown", visitor.session->id.text(), offer->fingerprint()))) {
@@ -139,8 +142,7 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
       }
       // Only what was offered can be given, whatever the form says (D-36).
       const ScopeSet given = ticked.intersect(offer->scopes);
-      if (given.empty())
-        return refuse_now(error(ErrorCode::kAccessDenied, "the person gave no permission", "nothing_ticked"));
+      if (given.empty()) return refuse_now(said_no("nothing_ticked"));
       if (!transaction.complete_request(request->id, call.now)) {
         result = Result::kGone;
         return call.deny(error(ErrorCode::kInvalidRequest, "", "request_completed_before"));

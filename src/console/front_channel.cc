@@ -177,7 +177,9 @@ Task<http::Response> FrontChannel::open_pushed(Call& call, const http::Form& for
       reason = "request_uri_expired";
     } else if (request->completed_at) {
       reason = "request_uri_used";
-    } else if (form.has("requested_actor") && form.get("requested_actor") != request->agent.text()) {  // D-32
+    } else if ((form.has("requested_actor") && form.get("requested_actor") != request->agent.text()) ||
+               (services_.settings.legacy_draft00 && form.has("requested_agent") &&
+                form.get("requested_agent") != request->agent.text())) {  // D-32
       reason = "requested_actor_differs";
     } else if (!transaction.bind_request(request->id, visitor.browser_hash)) {
       reason = "request_of_other_browser";
@@ -226,8 +228,7 @@ Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationReques
   std::optional<oauth::Offer> offer;
   if (!must_sign_in) {
     co_await services_.store.read([&](store::ReadTransaction& transaction) {
-      auto made =
-          oauth::make_offer(transaction, services_.settings, request, visitor.session->user, call.now);
+      auto made = oauth::make_offer(transaction, services_.settings, request, *visitor.session, call.now);
       if (!made) {
         refusal = made.reason();
         return;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "console/front_channel.h"
+#include "oauth/consent.h"
 
 namespace behalf::console {
 
@@ -25,6 +26,7 @@ inline bool needs_sign_in(const AuthorizationRequest& request, const std::option
   const UnixTime signed_in = session->sign_in.auth_time;
   if (signed_in >= request.created_at) return false;
   if (request.prompt.login || request.prompt.select_account) return true;
+  if (!oauth::meets_acr(request, session->sign_in)) return true;
   return request.max_age && signed_in + *request.max_age <= request.created_at;
 }
 

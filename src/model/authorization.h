@@ -44,9 +44,9 @@ struct AuthorizationRequest {
   std::vector<ResourceId> resources;
   Prompt prompt;
   std::optional<Seconds> max_age;
-  std::string acr_values;
+  std::string acr_values;  // one of these (RFC 9470 §4), space-separated; empty: any will do
   std::string login_hint;
-  std::string claims;  // Microsoft claims challenge, kept for the audit only
+  std::string essential_acrs;  // of `claims`: one of these, space-separated; empty: any will do
   // Set on the way, by us: the sign-in that satisfied prompt and max_age for this request.
   UnixTime created_at;
   UnixTime expires_at;

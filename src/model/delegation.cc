@@ -31,7 +31,11 @@ int depth_left_after(int depth_left_before, const OnwardPolicy* own) {
 Result<DelegationChain, DelegationRefusal> extend(const DelegationChain& chain, const Actor& next,
                                                   const ExtensionRules& rules) {
   const Actor* current = chain.outermost();
-  if (current != nullptr && current->kind == next.kind && current->id == next.id) return chain;
+  if (current != nullptr && current->kind == next.kind && current->id == next.id) {
+    DelegationChain same = chain;
+    same.actors.front().instance = next.instance;
+    return same;
+  }
   const bool may_reenter = current != nullptr && rules.reenter_after != nullptr &&
                            std::find(rules.reenter_after->begin(), rules.reenter_after->end(), current->id) !=
                                rules.reenter_after->end();

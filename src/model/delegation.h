@@ -26,8 +26,9 @@ enum class ActorKind { kAgent, kService };
 // One hop: who acted, as our registry knows it.
 struct Actor {
   ActorKind kind = ActorKind::kAgent;
-  std::string id;     // an agent id, or the client id of a service
-  int64_t epoch = 1;  // of that agent or client when the hop was made
+  std::string id;             // an agent id, or the client id of a service
+  int64_t epoch = 1;          // of that agent or client when the hop was made
+  std::string instance = {};  // which running copy, if its proof said so: information, never policy (D-52)
   bool operator==(const Actor&) const = default;
 };
 
@@ -64,7 +65,8 @@ struct ExtensionRules {
 // What is left to pass on once an actor with `own` policy (null: a service) has been added.
 int depth_left_after(int depth_left_before, const OnwardPolicy* own);
 
-// `next` becomes the outermost actor. The same actor again adds no hop (D-67).
+// `next` becomes the outermost actor. The same actor again adds no hop (D-67); the hop then names the
+// instance that proved itself last.
 Result<DelegationChain, DelegationRefusal> extend(const DelegationChain& chain, const Actor& next,
                                                   const ExtensionRules& rules);
 

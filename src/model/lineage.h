@@ -99,7 +99,8 @@ struct Node {
   std::vector<ResourceId> resources;  // what a code or refresh token may be turned into, one at a time
   bool offline = false;
   std::optional<SignIn> sign_in;
-  json::Value may_act;          // null: none
+  json::Value may_act;     // null: none
+  bool hides_act = false;  // issued On-Behalf-Of where `act` is switched off (D-82); the chain above stays
   bool is_actor_token = false;  // audience is this server: proves an agent, opens no API (D-04 a)
   std::optional<CodeBinding> code;
   UnixTime issued_at;

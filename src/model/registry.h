@@ -103,6 +103,7 @@ struct ScopeDefinition {
   std::string name;
   std::string title;
   std::string description;
+  std::string required_acr = {};  // instead of the resource's; empty: as the resource says
   bool operator==(const ScopeDefinition&) const = default;
 };
 
@@ -114,6 +115,12 @@ struct ScopeMapping {
   bool operator==(const ScopeMapping&) const = default;
 };
 
+// What access tokens for a resource look like: a signed JWT (RFC 9068), or a handle that says nothing and is
+// asked about at /introspect (D-55).
+enum class TokenFormat { kJwt, kOpaque };
+// How much of the chain a resource is shown: all of it, or only who acts now (D-92).
+enum class ChainDisclosure { kFull, kOutermost };
+
 struct Resource {
   ResourceId id;
   int64_t version = 1;
@@ -124,10 +131,13 @@ struct Resource {
   std::string signing_alg = "ES256";
   std::optional<Seconds> access_token_lifetime;
   bool emit_aut = false;     // `aut: APPLICATION_USER` (D-27)
-  std::string required_acr;  // an On-Behalf-Of call below it is answered interaction_required (D-83)
+  std::string required_acr;  // how the person must have signed in for a token passed on to here (D-43, D-83)
+  TokenFormat token_format = TokenFormat::kJwt;
+  ChainDisclosure chain_disclosure = ChainDisclosure::kFull;
 
   ScopeSet scope_set() const;
   const ScopeDefinition* find_scope(std::string_view name) const;
+  bool is_opaque() const { return token_format == TokenFormat::kOpaque; }
 };
 
 }  // namespace behalf

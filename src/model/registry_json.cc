@@ -292,6 +292,7 @@ json::Value to_json(const Resource& resource, Detail detail) {
     item.set("name", scope.name);
     item.set("title", scope.title);
     set_text(item, "description", scope.description);
+    set_text(item, "required_acr", scope.required_acr);
     scopes.push_back(std::move(item));
   }
   out.set("scopes", std::move(scopes));
@@ -309,6 +310,8 @@ json::Value to_json(const Resource& resource, Detail detail) {
   set_duration(out, "access_token_lifetime", resource.access_token_lifetime);
   out.set("emit_aut", resource.emit_aut);
   set_text(out, "required_acr", resource.required_acr);
+  if (resource.is_opaque()) out.set("token_format", "opaque");
+  if (resource.chain_disclosure == ChainDisclosure::kOutermost) out.set("chain_disclosure", "outermost");
   if (detail == Detail::kStored) out.set("version", resource.version);
   return out;
 }
@@ -441,6 +444,7 @@ Result<Resource, std::string> parse_resource(const json::Value& value, Detail de
         }
         definition.title = scope.text("title", definition.name);
         definition.description = scope.text("description");
+        definition.required_acr = scope.text("required_acr");
         const auto checked = scope.finish(Fine{});
         if (!checked) return Refused{checked.reason()};
         if (resource.find_scope(definition.name) != nullptr)
@@ -475,6 +479,16 @@ Result<Resource, std::string> parse_resource(const json::Value& value, Detail de
   resource.access_token_lifetime = reader.duration("access_token_lifetime", kSecond, kHour);
   resource.emit_aut = reader.flag("emit_aut", false);
   resource.required_acr = reader.text("required_acr");
+  const std::string format = reader.text("token_format", "jwt");
+  if (format == "opaque")
+    resource.token_format = TokenFormat::kOpaque;
+  else if (format != "jwt")
+    reader.complain("token_format must be jwt or opaque");
+  const std::string disclosure = reader.text("chain_disclosure", "full");
+  if (disclosure == "outermost")
+    resource.chain_disclosure = ChainDisclosure::kOutermost;
+  else if (disclosure != "full")
+    reader.complain("chain_disclosure must be full or outermost");
   if (detail == Detail::kStored) resource.version = reader.integer("version", 1, 1, INT64_MAX);
   return reader.finish(std::move(resource));
 }

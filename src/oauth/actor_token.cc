@@ -50,7 +50,7 @@ Result<ActorProof, ActorFault> read_actor_token(Call& call, std::string_view act
   if (looks_issued) {
     const auto node = recognise_own_token(call.services, actor_token, call.now);
     if (!node) return bad_token("actor_token_not_ours");
-    return ActorProof(IssuedActorToken{*node});
+    return ActorProof(IssuedActorToken{node->node});
   }
   // The pair (iss, sub) names the entry: a self-signed assertion has the agent as both (D-07).
   const std::string* issuer = jwt->unproved_claims().find_string("iss");
@@ -78,15 +78,24 @@ Result<ActorProof, ActorFault> read_actor_token(Call& call, std::string_view act
                            .jti = std::string(verified->jti()),
                            .expires_at = verified->expires_at(),
                            .client_id = {},
-                           .c_hash = {}};
+                           .c_hash = {},
+                           .instance = {}};
   for (const auto& [name, target] :
-       {std::pair{"client_id", &assertion.client_id}, std::pair{"c_hash", &assertion.c_hash}}) {
+       {std::pair{"client_id", &assertion.client_id}, std::pair{"c_hash", &assertion.c_hash},
+        std::pair{"agent_instance", &assertion.instance}}) {
     const json::Value* claim = verified->claims().find(name);
     if (claim == nullptr) continue;
     if (claim->string() == nullptr || claim->string()->empty()) return bad_token("actor_token_claim_type");
     *target = *claim->string();
   }
+  if (!assertion.instance.empty() && !is_registry_id(assertion.instance))
+    return bad_token("actor_token_claim_type");
   return ActorProof(std::move(assertion));
+}
+
+std::string_view ActorProof::instance() const {
+  const auto* assertion = std::get_if<ActorAssertion>(&proof_);
+  return assertion == nullptr ? std::string_view{} : assertion->instance;
 }
 
 Result<std::shared_ptr<const Agent>, ActorFault> confirm_actor(Call& call, const ActorProof& proof,

@@ -33,6 +33,7 @@ struct ActorAssertion {  // D-04 (b)
   UnixTime expires_at;
   std::string client_id;  // if the assertion names the client it is meant for (D-08)
   std::string c_hash;     // if it names the code it is meant for (D-08)
+  std::string instance;   // which running copy of the agent signed it, if it says so (D-52)
 };
 struct IssuedActorToken {  // D-04 (a)
   NodeId node;
@@ -40,6 +41,10 @@ struct IssuedActorToken {  // D-04 (a)
 
 // Only read_actor_token makes one.
 class ActorProof {
+ public:
+  // Which running copy of the agent it is, as its own signature says; empty: unsaid.
+  std::string_view instance() const;
+
  private:
   friend Result<ActorProof, ActorFault> read_actor_token(Call&, std::string_view, std::string_view);
   friend Result<std::shared_ptr<const Agent>, ActorFault> confirm_actor(Call&, const ActorProof&,

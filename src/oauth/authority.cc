@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "base/uri.h"
 
 namespace behalf::oauth {
@@ -87,6 +88,51 @@ Seconds access_token_lifetime(store::ReadTransaction& transaction, const Setting
   if (resource != nullptr && resource->access_token_lifetime)
     lifetime = std::min(lifetime, *resource->access_token_lifetime);
   return lifetime;
+}
+
+std::optional<Seconds> refresh_token_lifetime(store::ReadTransaction& transaction, const Client& client,
+                                              const DelegationChain& chain) {
+  std::optional<Seconds> lifetime = client.refresh_lifetime;
+  for (const Actor& actor : chain.actors) {
+    std::optional<Seconds> own;
+    if (actor.kind == ActorKind::kAgent) {
+      if (const auto agent = transaction.find_agent(AgentId(actor.id))) own = agent->refresh_lifetime;
+    } else if (const auto service = transaction.find_client(ClientId(actor.id))) {
+      own = service->refresh_lifetime;
+    }
+    if (!own) return std::nullopt;
+    lifetime = lifetime ? std::min(*lifetime, *own) : *own;
+  }
+  return lifetime;
+}
+
+std::string_view missing_acr(const Resource& target, const ScopeSet& scopes,
+                             const std::optional<SignIn>& sign_in) {
+  const std::string_view has = sign_in ? std::string_view(sign_in->acr) : std::string_view{};
+  for (const std::string& name : scopes.tokens()) {
+    const ScopeDefinition* scope = target.find_scope(name);
+    const std::string_view wanted =
+        scope != nullptr && !scope->required_acr.empty() ? scope->required_acr : target.required_acr;
+    if (!wanted.empty() && wanted != has) return wanted;
+  }
+  return {};
+}
+
+Refused<OAuthError> refuse_until_step_up(StepUpDialect dialect, std::string_view acr) {
+  constexpr std::string_view kDescription = "the person must sign in in a stronger way";
+  constexpr std::string_view kReason = "step_up_required";
+  std::string extra;
+  if (dialect == StepUpDialect::kRfc9470) {
+    extra = ",\"acr_values\":";
+    json::append_string(extra, acr);
+    return refuse(ErrorCode::kInsufficientUserAuthentication, kDescription, kReason, extra);
+  }
+  std::string claims = "{\"access_token\":{\"acrs\":{\"essential\":true,\"value\":";
+  json::append_string(claims, acr);
+  claims += "}}}";
+  extra = ",\"claims\":";
+  json::append_string(extra, claims);
+  return refuse(ErrorCode::kInteractionRequired, kDescription, kReason, extra);
 }
 
 std::optional<UnixTime> usable_end(UnixTime now, UnixTime end) {

@@ -8,6 +8,7 @@
 
 #include "http/message.h"
 #include "model/delegation.h"
+#include "model/lineage.h"
 #include "oauth/call.h"
 #include "oauth/error.h"
 
@@ -39,6 +40,19 @@ std::string_view why_not_allowed(const Agent& agent, const Client& client, const
 // limit.
 Seconds access_token_lifetime(store::ReadTransaction& transaction, const Settings& settings,
                               const Client& client, const DelegationChain& chain, const Resource* resource);
+
+// How long a refresh token may live: the shortest of the client's own limit and of every actor of the chain,
+// each of which must have one (D-31); without actors the client must. Nothing: no refresh token.
+std::optional<Seconds> refresh_token_lifetime(store::ReadTransaction& transaction, const Client& client,
+                                              const DelegationChain& chain);
+
+// The sign-in (`acr`) that the target demands for these scopes and the person's was not (D-43). Empty: it was
+// good enough, or nothing is demanded.
+std::string_view missing_acr(const Resource& target, const ScopeSet& scopes,
+                             const std::optional<SignIn>& sign_in);
+// Only the client can help, by bringing the person back: Microsoft's way of saying so (D-83), and RFC 9470's.
+enum class StepUpDialect { kMicrosoft, kRfc9470 };
+Refused<OAuthError> refuse_until_step_up(StepUpDialect dialect, std::string_view acr);
 
 // Whole seconds, rounded down, as `exp` says it; at least one second after `now`, or the token is not worth
 // issuing.

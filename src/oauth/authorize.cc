@@ -5,6 +5,7 @@
 
 #include "base/uri.h"
 #include "oauth/actor_token.h"
+#include "oauth/draft00.h"
 #include "oauth/form.h"
 #include "oauth/issuance.h"
 
@@ -24,6 +25,12 @@ bool is_challenge(std::string_view text) {
            return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
                   c == '_';
          });
+}
+
+// Space-separated printable ASCII, at most 500 characters.
+bool is_acr_list(std::string_view text) {
+  return text.size() <= 500 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
 }
 
 Answer<Fine> read_prompt(std::string_view text, Prompt& prompt) {
@@ -51,7 +58,10 @@ Answer<Fine> read_prompt(std::string_view text, Prompt& prompt) {
 class Reading {
  public:
   Reading(Call& call, const http::Form& form, Channel channel)
-      : call_(call), form_(form), channel_(channel) {}
+      : call_(call),
+        names_(authorization_in_current_names(call.settings(), form)),
+        form_(names_.form),
+        channel_(channel) {}
 
   // X01: until this has succeeded there is no address that an answer may go to.
   Answer<Fine> find_client_and_redirect() {
@@ -89,9 +99,14 @@ class Reading {
     if (const auto name = form_.repeated({"resource"})) {
       return bad("parameter " + name->substr(0, 60) + " is sent more than once", "repeated_parameter");
     }
+    if (names_.is_draft00) call_.audit.details.set("draft", "00");
     // D-34: a credential in a URL has leaked already; the audit says so, without the value.
-    if (channel_ == Channel::kBrowser && (form_.has("actor_token") || form_.has("actor_token_type"))) {
+    if (channel_ == Channel::kBrowser && (form_.has("actor_token") || form_.has("actor_token_type") ||
+                                          (names_.is_draft00 && form_.has("agent_token")))) {
       return bad("actor_token must not travel through the browser", "credential_exposure_actor_token");
+    }
+    if (names_.mixed) {  // D-44
+      return bad("names of two versions of the draft are used in one request", "draft00_names_mixed");
     }
     if (form_.has("request")) {
       return refuse(ErrorCode::kRequestNotSupported, "request objects are not supported", "request_object");
@@ -99,12 +114,15 @@ class Reading {
     TRY(read_response());
     TRY(read_pkce());
     if (to_.state && to_.state->size() > kMaxState) return bad("state is too long", "state_too_long");
+    if (call_.settings().strict_draft02 && !to_.state) {  // D-20
+      return bad("state is required", "state_missing");
+    }
     request_.state = to_.state;
     TRY(read_prompt(form_.get("prompt"), request_.prompt));
     TRY(read_max_age());
     TRY(read_agent());
     TRY(read_resources_and_scopes());
-    request_.acr_values = form_.get("acr_values").substr(0, 500);
+    TRY(read_acr());
     request_.login_hint = form_.get("login_hint").substr(0, 255);
     return Fine{};
   }
@@ -158,6 +176,41 @@ class Reading {
     return Fine{};
   }
 
+  // How the person must have signed in: `acr_values` (RFC 9470 §4), or what a claims challenge makes
+  // essential (D-83: {"access_token":{"acrs":{"essential":true,"value":"..."}}}; OIDC Core §5.5.1.1 spells it
+  // `acr`).
+  Answer<Fine> read_acr() {
+    std::string values(form_.get("acr_values"));
+    if (!is_acr_list(values)) return bad("acr_values is malformed", "acr_values");
+    request_.acr_values = std::move(values);
+    if (!form_.has("claims")) return Fine{};
+    const auto claims = json::parse(form_.get("claims"), {.bytes = 8 * 1024, .depth = 8});
+    if (!claims || claims->object() == nullptr) return bad("claims is no JSON object", "claims_malformed");
+    std::string essential;
+    for (const json::Member& place : *claims->object()) {
+      if (place.value.object() == nullptr) continue;
+      for (const char* name : {"acrs", "acr"}) {
+        const json::Value* claim = place.value.find(name);
+        const json::Value* flag = claim == nullptr ? nullptr : claim->find("essential");
+        if (flag == nullptr || flag->boolean() == nullptr || !*flag->boolean()) continue;
+        if (!essential.empty()) return bad("claims demands acr more than once", "claims_acr");
+        if (const std::string* value = claim->find_string("value")) essential = *value;
+        const json::Value* list = claim->find("values");
+        if (list != nullptr && list->array() != nullptr) {
+          for (const json::Value& item : *list->array()) {
+            if (item.string() == nullptr) return bad("claims demands an acr that is no text", "claims_acr");
+            essential += (essential.empty() ? "" : " ") + *item.string();
+          }
+        }
+        if (claim->find("value") == nullptr && list == nullptr) continue;  // any will do
+        if (essential.empty() || !is_acr_list(essential))
+          return bad("claims demands an acr that cannot be", "claims_acr");
+      }
+    }
+    request_.essential_acrs = std::move(essential);
+    return Fine{};
+  }
+
   Answer<Fine> read_agent() {
     // Sent empty is not the same as not sent: it names no agent, and must not quietly become "no agent"
     // (D-02).
@@ -194,8 +247,8 @@ class Reading {
     return Fine{};
   }
 
-  static Refused<OAuthError> unknown_actor(std::string_view reason) {  // X02
-    return bad("actor_unknown: the requested actor cannot be used here", reason);
+  Refused<OAuthError> unknown_actor(std::string_view reason) const {  // X02
+    return Refused{actor_error(call_.settings().error_dialect, ActorError::kUnknown, reason)};
   }
 
   Answer<Fine> read_resources_and_scopes() {
@@ -270,6 +323,7 @@ class Reading {
   }
 
   Call& call_;
+  const CurrentNames names_;
   const http::Form& form_;
   const Channel channel_;
   std::shared_ptr<const Client> client_;
@@ -339,10 +393,8 @@ PushedActor read_pushed_actor(Call& call, const http::Form& form) {
   if (proof) {
     pushed.proof = std::move(proof).value();
   } else {
-    pushed.error = OAuthError{ErrorCode::kInvalidRequest,
-                              "actor_token_invalid: the actor_token is not acceptable",
-                              proof.reason().reason,
-                              {}};
+    pushed.error =
+        actor_error(call.settings().error_dialect, ActorError::kPushedTokenInvalid, proof.reason().reason);
   }
   return pushed;
 }
@@ -354,7 +406,7 @@ Task<http::Response> push(Call& call) {
   const Challenge challenge = challenge_for(call.request);
   if (!client) co_return co_await refuse_call(call, client.reason(), challenge);
 
-  http::Form parameters = *form;
+  http::Form parameters = authorization_in_current_names(call.settings(), *form).form;
   if (!parameters.has("client_id")) parameters.add("client_id", client->id().text());
   Answer<AuthorizationRequest> request = refuse(ErrorCode::kInvalidRequest, "", "");
   if (form->has("request_uri")) {  // RFC 9126 §2.1
@@ -366,7 +418,7 @@ Task<http::Response> push(Call& call) {
     else
       request = Refused{read.reason().error};
   }
-  PushedActor actor = read_pushed_actor(call, *form);
+  PushedActor actor = read_pushed_actor(call, parameters);
   const std::string secret = make_secret_text(call.services.random);
   const Handle handle{NodeId(call.new_id()), secret};
   const Seconds lifetime = call.settings().pushed_request_lifetime;
@@ -382,15 +434,10 @@ Task<http::Response> push(Call& call) {
     else if (actor.proof) {
       const auto agent = confirm_actor(call, *actor.proof, *client, {}, transaction);
       if (!agent) {
-        refusal = OAuthError{ErrorCode::kInvalidRequest,
-                             "actor_token_invalid: the actor_token is not acceptable",
-                             agent.reason().reason,
-                             {}};
+        refusal = actor_error(call.settings().error_dialect, ActorError::kPushedTokenInvalid,
+                              agent.reason().reason);
       } else if ((*agent)->id != request->agent) {  // X10
-        refusal = OAuthError{ErrorCode::kInvalidRequest,
-                             "actor_mismatch: the actor_token proves another actor",
-                             "actor_mismatch",
-                             {}};
+        refusal = actor_error(call.settings().error_dialect, ActorError::kPushedMismatch, "actor_mismatch");
       }
     }
     if (refusal) return call.deny(*refusal);

@@ -111,6 +111,8 @@ Answer<AuthenticatedClient> authenticate_client(Call& call, const http::Form& fo
     const auto jwt = crypto::EncodedJwt::parse(presented.assertion);
     if (!jwt) return not_authenticated("assertion_malformed");
     const auto keys = call.services.verifying_keys.get(client.id.text(), client.version, client.jwks);
+    // RFC 10070: the issuer is the sole audience, as a string or as a list of exactly that one. Made for us
+    // alone, it cannot be meant for anyone else as well.
     const std::string audience[] = {call.settings().issuer};
     const auto verified = crypto::verify(*jwt,
                                          {.types = kAssertionTypes,
@@ -123,11 +125,6 @@ Answer<AuthenticatedClient> authenticate_client(Call& call, const http::Form& fo
                                           .require_jti = true},
                                          *keys, call.now);
     if (!verified) return not_authenticated("assertion: " + std::string(describe(verified.reason())));
-    // STRICTER: a string, not an array of one; an assertion made for us alone cannot be meant for anyone else
-    // as well.
-    const json::Value* audience_claim = verified->claims().find("aud");
-    if (audience_claim == nullptr || audience_claim->string() == nullptr)
-      return not_authenticated("assertion_audience_list");
     proved.assertion_ = presented.assertion;
     proved.assertion_jti_ = std::string(verified->jti());
     proved.assertion_expires_at_ = verified->expires_at();

@@ -23,6 +23,19 @@ std::vector<std::string> names_of(store::ReadTransaction& transaction, const All
 
 }  // namespace
 
+bool meets_acr(const AuthorizationRequest& request, const SignIn& sign_in) {
+  const auto is_among = [&](std::string_view list) {
+    if (list.empty()) return true;
+    while (!list.empty()) {
+      const size_t space = list.find(' ');
+      if (list.substr(0, space) == sign_in.acr && !sign_in.acr.empty()) return true;
+      list = space == std::string_view::npos ? std::string_view{} : list.substr(space + 1);
+    }
+    return false;
+  };
+  return is_among(request.acr_values) && is_among(request.essential_acrs);
+}
+
 std::string Offer::fingerprint() const {
   std::string text =
       request.id.text() + "|" + std::to_string(user->version) + "|" + std::to_string(client->version);
@@ -33,7 +46,13 @@ std::string Offer::fingerprint() const {
 }
 
 Answer<Offer> make_offer(store::ReadTransaction& transaction, const Settings& settings,
-                         const AuthorizationRequest& request, const UserId& user, UnixTime now) {
+                         const AuthorizationRequest& request, const Session& session, UnixTime now) {
+  // The person just signed in as well as they can here, or would have been asked to (RFC 9470 §5).
+  if (!meets_acr(request, session.sign_in)) {
+    return refuse(ErrorCode::kUnmetAuthenticationRequirements,
+                  "the person cannot sign in here in the way that was asked for", "acr_unmet");
+  }
+  const UserId& user = session.user;
   Offer offer;
   offer.request = request;
   offer.lifetime = settings.grant_lifetime;
@@ -53,8 +72,7 @@ Answer<Offer> make_offer(store::ReadTransaction& transaction, const Settings& se
                                          ? "agent_inactive"
                                          : why_not_allowed(*offer.agent, *offer.client, subject, nullptr);
     if (!refusal.empty()) {
-      return refuse(ErrorCode::kAccessDenied, "actor_unknown: the requested actor cannot be used here",
-                    refusal);
+      return Refused{actor_error(settings.error_dialect, ActorError::kNotForPerson, refusal)};
     }
     offer.scopes = offer.scopes.intersect(offer.agent->scopes);
     offer.onward_depth = offer.agent->onward.depth;

@@ -33,7 +33,10 @@ struct Offer {
 
 // Why there is nothing to decide, or what there is. Reads only.
 Answer<Offer> make_offer(store::ReadTransaction& transaction, const Settings& settings,
-                         const AuthorizationRequest& request, const UserId& user, UnixTime now);
+                         const AuthorizationRequest& request, const Session& session, UnixTime now);
+
+// Whether a sign-in is of a kind the request asks for (`acr_values`, and what `claims` makes essential).
+bool meets_acr(const AuthorizationRequest& request, const SignIn& sign_in);
 
 // A live grant that covers the request exactly: same person, client, agent and redirect host, at least these
 // scopes and resources, and nothing about the agent has changed since (D-18).

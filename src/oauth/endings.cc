@@ -38,6 +38,22 @@ size_t end_lineage(Call& call, store::Transaction& transaction, const NodeId& no
   return ended.size();
 }
 
+size_t end_family(Call& call, store::Transaction& transaction, const Node& refresh_token,
+                  std::string_view cause) {
+  NodeId first = refresh_token.id;
+  NodeId above = refresh_token.parent;
+  while (above != refresh_token.root) {
+    const auto parent = transaction.find_node(above);
+    if (parent == nullptr || parent->kind != NodeKind::kRefreshToken) break;
+    first = parent->id;
+    above = parent->parent;
+  }
+  if (above == refresh_token.root) return end_lineage(call, transaction, refresh_token.root, cause);
+  // The access token it came with is above it, and may be purged before it ends.
+  const size_t ended = end_lineage(call, transaction, above, cause);
+  return ended + end_lineage(call, transaction, first, cause);
+}
+
 bool end_grant(Call& call, store::Transaction& transaction, const Grant& grant, std::string_view cause) {
   if (!transaction.end_grant(grant.id, call.now, cause)) return false;
   AuditRecord record = consequence(call, "grant.end", cause);

@@ -11,6 +11,10 @@ namespace behalf::oauth {
 
 // The node and all below it. Returns how many ended.
 size_t end_lineage(Call& call, store::Transaction& transaction, const NodeId& node, std::string_view cause);
+// Ends what a refresh token's family is part of: all that came from the same code, or, where it was obtained
+// On-Behalf-Of, all that came from that answer; those above it keep theirs.
+size_t end_family(Call& call, store::Transaction& transaction, const Node& refresh_token,
+                  std::string_view cause);
 
 // The grant and every code and token under it. False if it had ended before.
 bool end_grant(Call& call, store::Transaction& transaction, const Grant& grant, std::string_view cause);

@@ -44,12 +44,61 @@ Row row_of(ErrorCode code) {
       return {"request_uri_not_supported", 400};  // OIDC Core §3.1.2.6
     case ErrorCode::kUnsupportedTokenType:
       return {"unsupported_token_type", 400};  // RFC 7009 §2.2.1
+    case ErrorCode::kInvalidActor:
+      return {"invalid_actor", 400};  // the successor draft, as the four below
+    case ErrorCode::kInvalidActorToken:
+      return {"invalid_actor_token", 400};
+    case ErrorCode::kActorMismatch:
+      return {"actor_mismatch", 400};
+    case ErrorCode::kActorUnauthorized:
+      return {"actor_unauthorized", 400};
+    case ErrorCode::kConsentDenied:
+      return {"consent_denied", 400};
+    case ErrorCode::kInsufficientUserAuthentication:
+      return {"insufficient_user_authentication", 400};  // RFC 9470 §3
+    case ErrorCode::kUnmetAuthenticationRequirements:
+      return {"unmet_authentication_requirements", 400};  // RFC 9470 §5
     case ErrorCode::kServerError:
       return {"server_error", 500};
     case ErrorCode::kTemporarilyUnavailable:
       return {"temporarily_unavailable", 503};
   }
   return {"server_error", 500};
+}
+
+struct ActorRow {
+  ErrorCode registered;
+  std::string_view prefix;  // of the description, in the registered dialect
+  ErrorCode successor;
+  std::string_view description;
+};
+
+ActorRow row_of(ActorError what) {
+  switch (what) {
+    case ActorError::kUnknown:
+      return {ErrorCode::kInvalidRequest, "actor_unknown: ", ErrorCode::kInvalidActor,
+              "the requested actor cannot be used here"};
+    case ActorError::kNotForPerson:
+      return {ErrorCode::kAccessDenied, "actor_unknown: ", ErrorCode::kInvalidActor,
+              "the requested actor cannot be used here"};
+    case ActorError::kDenied:
+      return {ErrorCode::kAccessDenied, "", ErrorCode::kConsentDenied, "the person said no"};
+    case ActorError::kPushedTokenInvalid:
+      return {ErrorCode::kInvalidRequest, "actor_token_invalid: ", ErrorCode::kInvalidActorToken,
+              "the actor_token is not acceptable"};
+    case ActorError::kPushedMismatch:
+      return {ErrorCode::kInvalidRequest, "actor_mismatch: ", ErrorCode::kActorMismatch,
+              "the actor_token proves another actor"};
+    case ActorError::kTokenInvalid:
+      return {ErrorCode::kInvalidGrant, "actor_token_invalid: ", ErrorCode::kInvalidActorToken,
+              "the actor_token is not acceptable"};
+    case ActorError::kMismatch:
+      return {ErrorCode::kInvalidGrant, "actor_mismatch: ", ErrorCode::kActorMismatch,
+              "the actor_token proves another actor than the one authorized"};
+    case ActorError::kUnauthorized:
+      return {ErrorCode::kInvalidRequest, "", ErrorCode::kActorUnauthorized, "the actor may not act here"};
+  }
+  return {ErrorCode::kServerError, "", ErrorCode::kServerError, ""};
 }
 
 // RFC 6749 §5.2: printable ASCII without quote and backslash.
@@ -78,6 +127,17 @@ http::Response write_error(int status, std::string_view error, std::string_view 
 
 std::string_view name_of(ErrorCode code) { return row_of(code).name; }
 int status_of(ErrorCode code) { return row_of(code).status; }
+
+OAuthError actor_error(ErrorDialect dialect, ActorError what, std::string_view reason) {
+  const ActorRow row = row_of(what);
+  OAuthError error{row.registered, std::string(row.prefix), std::string(reason), {}};
+  if (dialect == ErrorDialect::kSuccessor) {
+    error.code = row.successor;
+    error.description.clear();
+  }
+  error.description += row.description;
+  return error;
+}
 
 http::Response error_response(const OAuthError& error, Challenge challenge) {
   http::Response response =

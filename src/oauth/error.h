@@ -27,6 +27,13 @@ enum class ErrorCode {
   kRequestNotSupported,
   kRequestUriNotSupported,
   kUnsupportedTokenType,
+  kInvalidActor,
+  kInvalidActorToken,
+  kActorMismatch,
+  kActorUnauthorized,
+  kConsentDenied,
+  kInsufficientUserAuthentication,
+  kUnmetAuthenticationRequirements,
   kServerError,
   kTemporarilyUnavailable,
 };
@@ -45,6 +52,23 @@ inline Refused<OAuthError> refuse(ErrorCode code, std::string_view description, 
                                   std::string extra = {}) {
   return Refused{OAuthError{code, std::string(description), std::string(reason), std::move(extra)}};
 }
+
+// What an agent or its proof can be refused for, apart from what OAuth itself refuses (decision D-10). One
+// table says it in both dialects; an answer never mixes them.
+enum class ActorError {
+  kUnknown,             // X02: unknown, suspended or not for this client; one answer for all
+  kNotForPerson,        // X02, once the person is known
+  kDenied,              // X07: the person said no to an agent
+  kPushedTokenInvalid,  // X09
+  kPushedMismatch,      // X10
+  kTokenInvalid,        // X14
+  kMismatch,            // X15
+  kUnauthorized,        // X18: a token exchange that policy forbids
+};
+// Which codes these refusals have: registered ones with a stable prefix in the description, or those of
+// draft-oauth-dynamic-authz-delegation-to-actors.
+enum class ErrorDialect { kRegistered, kSuccessor };
+OAuthError actor_error(ErrorDialect dialect, ActorError what, std::string_view reason);
 
 std::string_view name_of(ErrorCode code);
 int status_of(ErrorCode code);

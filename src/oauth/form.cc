@@ -7,9 +7,11 @@ namespace {
 
 // Microsoft's libraries append a correlation id to the token endpoint's URL. It means nothing here and is not
 // read; anything else in a URL ends up in logs, and is refused.
+constexpr std::string_view kCorrelationName = "client-request-id";
+
 bool is_correlation_only(std::string_view query) {
-  constexpr std::string_view kName = "client-request-id=";
-  return query.starts_with(kName) && query.find('&') == std::string_view::npos;
+  return query.starts_with(kCorrelationName) && query.substr(kCorrelationName.size()).starts_with('=') &&
+         query.find('&') == std::string_view::npos;
 }
 
 }  // namespace
@@ -46,6 +48,20 @@ Answer<http::Form> read_form(const http::Request& request,
                   "repeated_parameter");
   }
   return std::move(*form);
+}
+
+std::string correlation_id(const http::Request& request) {
+  const std::string* header = request.headers.find(kCorrelationName);
+  std::string id = header == nullptr ? std::string{} : *header;
+  if (header == nullptr && is_correlation_only(request.query))
+    id = request.query.substr(kCorrelationName.size() + 1);
+  constexpr std::string_view kShape = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+  const auto fits = [](char c, char shape) {
+    const bool is_hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+    return shape == '-' ? c == '-' : is_hex;
+  };
+  const bool is_guid = id.size() == kShape.size() && std::equal(id.begin(), id.end(), kShape.begin(), fits);
+  return is_guid ? id : std::string{};
 }
 
 }  // namespace behalf::oauth

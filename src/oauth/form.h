@@ -14,4 +14,8 @@ namespace behalf::oauth {
 Answer<http::Form> read_form(const http::Request& request,
                              std::initializer_list<std::string_view> repeatable);
 
+// The id by which Microsoft's libraries find a request again in logs: `client-request-id`, as a header or in
+// the URL. Empty unless it is a GUID; nothing else of a caller's is echoed.
+std::string correlation_id(const http::Request& request);
+
 }  // namespace behalf::oauth

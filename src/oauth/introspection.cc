@@ -18,7 +18,7 @@ struct FoundToken {
 
 // Whatever kind of token it is; the hint is not needed to find it (RFC 7009 §2.1).
 struct TokenReference {
-  std::optional<NodeId> access_token;
+  std::optional<OwnToken> access_token;
   std::optional<Handle> refresh_token;
   std::string_view reason = "unknown_token";
 };
@@ -37,8 +37,8 @@ TokenReference read_reference(Call& call, std::string_view token) {
 
 FoundToken find(Call& call, const TokenReference& reference, store::Transaction& transaction) {
   if (reference.access_token) {
-    auto node = transaction.find_node(*reference.access_token);
-    if (node == nullptr || node->kind != NodeKind::kAccessToken) return {nullptr, "unknown_token"};
+    auto node = transaction.find_node(reference.access_token->node);
+    if (node == nullptr || !reference.access_token->proves(*node)) return {nullptr, "unknown_token"};
     return {std::move(node), {}};
   }
   if (!reference.refresh_token) return {nullptr, reference.reason};
@@ -124,6 +124,10 @@ Task<http::Response> introspect(Call& call) {
   writer.add_bool("active", true);
   if (active->kind == NodeKind::kAccessToken) writer.add("token_type", "Bearer");
   add_claims(writer, call.settings(), *active, resource.get());
+  // Said whether or not anything was left out, so that it does not say how long the chain is (D-92).
+  if (!active->chain.empty() && !shows_whole_chain(*active, resource.get())) {
+    writer.add_bool("chain_complete", false);
+  }
   writer.end();
   co_return introspection_answer(std::move(body));
 }
@@ -154,8 +158,9 @@ Task<http::Response> revoke(Call& call) {
       return;
     }
     const bool is_refresh_token = found.node->kind == NodeKind::kRefreshToken;
-    const size_t ended = end_lineage(call, transaction, is_refresh_token ? found.node->root : found.node->id,
-                                     "revoked_by_client");
+    const size_t ended = is_refresh_token
+                             ? end_family(call, transaction, *found.node, "revoked_by_client")
+                             : end_lineage(call, transaction, found.node->id, "revoked_by_client");
     call.audit.details.set("ended", static_cast<int64_t>(ended));
     call.allow();
   });

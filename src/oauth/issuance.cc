@@ -54,6 +54,7 @@ Node child_of(const Node& parent, NodeId id, NodeKind kind, UnixTime now) {
   child.chain = parent.chain;
   child.depth_left = parent.depth_left;
   child.scope = parent.scope;
+  child.hides_act = parent.hides_act;
   child.sign_in = parent.sign_in;
   child.issued_at = now;
   child.expires_at = parent.expires_at;
@@ -77,20 +78,31 @@ void record_issuance(Call& call, store::Transaction& transaction, const Issuance
   audit.scope = node.scope.text();
   audit.resource = node.is_actor_token ? call.settings().issuer : node.resource.text();
   audit.details.set("expires_at", node.expires_at.seconds());
+  if (const Actor* actor = node.chain.outermost(); actor != nullptr && !actor->instance.empty()) {
+    audit.details.set("agent_instance", actor->instance);
+  }
   if (issuance.new_refresh_token) audit.details.set("refresh_token", issuance.new_refresh_token->id.text());
   call.allow();
 }
 
-std::string act_json(const std::string& issuer, const DelegationChain& chain) {
-  if (chain.empty()) return {};
+std::string act_json(const std::string& issuer, const DelegationChain& chain, size_t most) {
   std::string text;
-  for (const Actor& actor : chain.actors) {
+  const size_t shown = std::min(most, chain.depth());
+  for (size_t i = 0; i < shown; ++i) {
+    const Actor& actor = chain.actors[i];
     if (!text.empty()) text += ",\"act\":";
     json::ObjectWriter hop(text);
-    hop.add("iss", issuer).add("sub", actor.id).add("sub_profile", profile_of(actor));
+    hop.add("iss", issuer)
+        .add("sub", actor.id)
+        .add("sub_profile", profile_of(actor))
+        .add_unless_empty("agent_instance", actor.instance);
   }
-  text.append(chain.depth(), '}');
+  text.append(shown, '}');
   return text;
+}
+
+bool shows_whole_chain(const Node& node, const Resource* resource) {
+  return !node.hides_act && (resource == nullptr || resource->chain_disclosure == ChainDisclosure::kFull);
 }
 
 void add_claims(json::ObjectWriter& writer, const Settings& settings, const Node& node,
@@ -106,13 +118,22 @@ void add_claims(json::ObjectWriter& writer, const Settings& settings, const Node
       .add("jti", node.id.text())
       .add("sub_profile", profile_of(node.subject.kind));
   if (!node.grant.empty()) writer.add("grant_id", node.grant.text());
-  if (!node.chain.empty()) writer.add_raw("act", act_json(settings.issuer, node.chain));
+  if (!node.chain.empty() && !node.hides_act) {
+    const size_t most = shows_whole_chain(node, resource) ? SIZE_MAX : 1;
+    writer.add_raw("act", act_json(settings.issuer, node.chain, most));
+  }
   if (!node.may_act.is_null()) writer.add_raw("may_act", json::write(node.may_act));
   if (node.sign_in) {
     writer.add("auth_time", node.sign_in->auth_time.seconds()).add_unless_empty("acr", node.sign_in->acr);
     if (!node.sign_in->amr.empty()) {
       std::string amr = "[";
-      json::append_string(amr, node.sign_in->amr);
+      std::string_view rest = node.sign_in->amr;
+      while (!rest.empty()) {  // RFC 8176: a list, one string a method
+        const size_t space = rest.find(' ');
+        if (amr.size() > 1) amr.push_back(',');
+        json::append_string(amr, rest.substr(0, space));
+        rest = space == std::string_view::npos ? std::string_view{} : rest.substr(space + 1);
+      }
       amr.push_back(']');
       writer.add_raw("amr", amr);
     }

@@ -2,6 +2,7 @@
 // transaction), signing it (beside the commit) and writing the answer happen here and nowhere else.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@ struct Handle {
 };
 inline constexpr std::string_view kCodePrefix = "ac_";
 inline constexpr std::string_view kRefreshTokenPrefix = "rt_";
+inline constexpr std::string_view kAccessTokenPrefix = "at_";  // of a resource with token_format = "opaque"
 std::string write_handle(std::string_view prefix, const Handle& handle);
 std::optional<Handle> parse_handle(std::string_view prefix, std::string_view text);
 
@@ -44,11 +46,15 @@ void record_issuance(Call& call, store::Transaction& transaction, const Issuance
 // Beside the commit: the signed token (RFC 9068).
 std::string sign_access_token(const Services& services, const Node& node, const Resource* resource);
 
+// Whether tokens of this node show all of the chain that the ledger has (D-82, D-92).
+bool shows_whole_chain(const Node& node, const Resource* resource);
+
 // RFC 6749 §5.1. Remembers the token as ours.
 http::Response token_response(Call& call, const Issuance& issuance, const std::string& access_token);
 
-// {"iss","sub","sub_profile","act"}, newest outermost (RFC 8693 §4.1; D-26). Empty text for an empty chain.
-std::string act_json(const std::string& issuer, const DelegationChain& chain);
+// {"iss","sub","sub_profile","agent_instance","act"}, newest outermost (RFC 8693 §4.1; D-26, D-52), the first
+// `most` of them. Empty text for an empty chain.
+std::string act_json(const std::string& issuer, const DelegationChain& chain, size_t most = SIZE_MAX);
 
 // The claims a token of this node carries; introspection answers with the same (RFC 7662 §2.2).
 void add_claims(json::ObjectWriter& writer, const Settings& settings, const Node& node,

@@ -1,6 +1,7 @@
 #include "oauth/metadata.h"
 
 #include "base/uri.h"
+#include "oauth/draft00.h"
 #include "oauth/token_endpoint.h"
 
 namespace behalf::oauth {
@@ -25,6 +26,7 @@ http::Response server_metadata(const Services& services) {
   const std::string& issuer = services.settings.issuer;
   json::Value::Array grants;
   for (const GrantType* type : grant_types()) grants.emplace_back(type->name);
+  if (services.settings.legacy_draft00) grants.emplace_back(kDraft00GrantType);
   ScopeSet scopes{"offline_access"};
   json::Value::Array resources;
   for (const auto& resource : services.store.registry().resources()) {

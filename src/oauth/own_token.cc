@@ -1,13 +1,27 @@
 #include "oauth/own_token.h"
 
+#include "base/secret.h"
 #include "crypto/jwt.h"
+#include "oauth/issuance.h"
 
 namespace behalf::oauth {
 
-Result<NodeId, std::string_view> recognise_own_token(Services& services, std::string_view token,
-                                                     UnixTime now) {
+bool OwnToken::proves(const Node& found) const {
+  if (found.kind != NodeKind::kAccessToken) return false;
+  return secret_hash.empty() || constant_time_equal(secret_hash, found.secret_hash);
+}
+
+Result<OwnToken, std::string_view> recognise_own_token(Services& services, std::string_view token,
+                                                       UnixTime now) {
   if (token.size() > crypto::kMaxJwtBytes) return Refused<std::string_view>{"too_large"};
-  if (auto node = services.token_cache.find(token)) return std::move(*node);
+  const auto handle = parse_handle(kAccessTokenPrefix, token);
+  if (auto node = services.token_cache.find(token)) {
+    return OwnToken{.node = std::move(*node), .is_opaque = handle.has_value(), .secret_hash = {}};
+  }
+  if (handle) {
+    return OwnToken{
+        .node = handle->id, .is_opaque = true, .secret_hash = services.keys.lookup_hash(handle->secret)};
+  }
   const auto jwt = crypto::EncodedJwt::parse(token);
   if (!jwt) return Refused<std::string_view>{"not_a_jwt"};
   constexpr std::string_view kTypes[] = {"at+jwt"};
@@ -26,7 +40,7 @@ Result<NodeId, std::string_view> recognise_own_token(Services& services, std::st
   if (!is_ordered_id(verified->jti())) return Refused<std::string_view>{"not_ours"};
   NodeId node{std::string(verified->jti())};
   services.token_cache.remember(token, node);
-  return node;
+  return OwnToken{.node = std::move(node), .is_opaque = false, .secret_hash = {}};
 }
 
 }  // namespace behalf::oauth

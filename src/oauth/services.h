@@ -8,6 +8,7 @@
 #include "base/environment.h"
 #include "base/time.h"
 #include "model/delegation.h"
+#include "oauth/error.h"
 #include "oauth/keys.h"
 #include "oauth/password_pool.h"
 #include "oauth/token_cache.h"
@@ -32,7 +33,15 @@ struct Settings {
   Seconds clock_leeway{60};
   size_t max_chain_depth = kDefaultMaxChainDepth;
   bool require_pushed_authorization_requests = false;
+  bool strict_draft02 = false;  // what the -02 draft demands beyond us: `state` (D-20)
+  bool legacy_draft00 = false;  // the -00 draft's names and grant type are understood too (D-44)
+  bool obo_emit_act = true;     // false: On-Behalf-Of tokens carry no `act`, as Microsoft's do (D-82)
+  ErrorDialect error_dialect = ErrorDialect::kRegistered;  // (D-10)
 };
+
+// How long an expired node is kept. A refresh token that was passed on lives no longer than this, so that the
+// tokens above it are still there to be ended with everything below.
+inline constexpr Seconds kKeepExpired{86400};
 
 struct Services {
   const Settings& settings;

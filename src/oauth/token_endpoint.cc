@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "oauth/draft00.h"
 #include "oauth/form.h"
 
 namespace behalf::oauth {
@@ -36,6 +37,18 @@ Answer<Fine> check_use(const GrantType& type, const Client& client) {
   return Fine{};
 }
 
+// An actor token has no resource and is always a JWT (D-04).
+bool is_opaque(const Issuance& issuance) {
+  return issuance.resource != nullptr && issuance.resource->is_opaque();
+}
+
+// D-83: what Microsoft's libraries read of a refusal besides the error itself.
+void add_correlation(const Call& call, OAuthError& refusal) {
+  const std::string sent = correlation_id(call.request);
+  refusal.extra += ",\"correlation_id\":";
+  json::append_string(refusal.extra, sent.empty() ? call.audit.request_id : sent);
+}
+
 Task<http::Response> attempt(Call& call) {
   auto form = read_form(call.request, {"resource", "audience"});
   if (!form) co_return co_await refuse_call(call, form.reason());
@@ -43,14 +56,18 @@ Task<http::Response> attempt(Call& call) {
   auto client = authenticate_client(call, *form);
   const Challenge challenge = challenge_for(call.request);
   if (!client) co_return co_await refuse_call(call, client.reason(), challenge);
-  auto type = find_grant_type(form->get("grant_type"));
+  const CurrentNames names = token_request_in_current_names(call.settings(), *form);
+  if (names.is_draft00) call.audit.details.set("draft", "00");
+  auto type = find_grant_type(names.form.get("grant_type"));
   if (type) call.audit.event = event_of(**type);
+  const bool is_microsoft = type && *type == &kJwtBearer;
 
-  TokenRequest request{.form = *form,
+  TokenRequest request{.form = names.form,
                        .client = *client,
                        .access_token_id = NodeId(call.new_id()),
                        .refresh_token_id = NodeId(call.new_id()),
-                       .refresh_secret = make_secret_text(call.services.random)};
+                       .refresh_secret = make_secret_text(call.services.random),
+                       .mixes_drafts = names.mixed};
   Answer<Decision> decision = refuse(ErrorCode::kUnsupportedGrantType, "", "");
   if (!type) {
     decision = std::move(type).refused();
@@ -60,6 +77,7 @@ Task<http::Response> attempt(Call& call) {
     decision = (*type)->prepare(call, request);
   }
 
+  const std::string opaque_secret = make_secret_text(call.services.random);  // where the resource wants it
   Answer<Issuance> issuance = refuse(ErrorCode::kServerError, "", "undecided");
   auto pending = call.commit([&](store::Transaction& transaction) {
     // Even a refusal spends the client's assertion: it has been seen.
@@ -70,6 +88,8 @@ Task<http::Response> attempt(Call& call) {
     } else {
       issuance = (*decision)(transaction);
     }
+    if (issuance && is_opaque(*issuance))
+      issuance->access_token.secret_hash = call.services.keys.lookup_hash(opaque_secret);
     if (issuance)
       record_issuance(call, transaction, *issuance);
     else
@@ -79,10 +99,16 @@ Task<http::Response> attempt(Call& call) {
   // Signed while the commit is on its way to the disk; the answer leaves after both.
   std::string access_token;
   if (issuance) {
-    access_token = sign_access_token(call.services, issuance->access_token, issuance->resource.get());
+    access_token = is_opaque(*issuance)
+                       ? write_handle(kAccessTokenPrefix, {issuance->access_token.id, opaque_secret})
+                       : sign_access_token(call.services, issuance->access_token, issuance->resource.get());
   }
   co_await pending.durable();
-  if (!issuance) co_return error_response(issuance.reason(), challenge);
+  if (!issuance) {
+    OAuthError refusal = issuance.reason();
+    if (is_microsoft) add_correlation(call, refusal);
+    co_return error_response(refusal, challenge);
+  }
   co_return token_response(call, *issuance, access_token);
 }
 

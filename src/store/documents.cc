@@ -84,13 +84,18 @@ std::string write_document(const Node& node) {
     for (const Actor& actor : node.chain.actors) {
       if (chain.size() > 1) chain.push_back(',');
       json::ObjectWriter hop(chain);
-      hop.add("id", actor.id).add("kind", static_cast<int64_t>(actor.kind)).add("epoch", actor.epoch).end();
+      hop.add("id", actor.id)
+          .add("kind", static_cast<int64_t>(actor.kind))
+          .add("epoch", actor.epoch)
+          .add_unless_empty("instance", actor.instance)
+          .end();
     }
     chain.push_back(']');
     writer.add_raw("chain", chain);
   }
   if (node.offline) writer.add_bool("offline", true);
   if (node.is_actor_token) writer.add_bool("actor_token", true);
+  if (node.hides_act) writer.add_bool("hides_act", true);
   if (node.sign_in) add_sign_in(writer, *node.sign_in);
   if (!node.may_act.is_null()) writer.add_raw("may_act", json::write(node.may_act));
   if (node.code) {
@@ -125,11 +130,13 @@ void read_document(std::string_view text, Node& node) {
     for (const json::Value& hop : *chain->array()) {
       node.chain.actors.push_back({.kind = static_cast<ActorKind>(number_of(hop, "kind")),
                                    .id = text_of(hop, "id"),
-                                   .epoch = number_of(hop, "epoch")});
+                                   .epoch = number_of(hop, "epoch"),
+                                   .instance = text_of(hop, "instance")});
     }
   }
   node.offline = flag_of(value, "offline");
   node.is_actor_token = flag_of(value, "actor_token");
+  node.hides_act = flag_of(value, "hides_act");
   if (value.find("auth_time") != nullptr) node.sign_in = sign_in_of(value);
   if (const json::Value* may_act = value.find("may_act")) node.may_act = *may_act;
   if (value.find("redirect_uri") != nullptr) {
@@ -192,7 +199,7 @@ std::string write_document(const AuthorizationRequest& request) {
       .add("scopes", request.scopes.text())
       .add_unless_empty("acr_values", request.acr_values)
       .add_unless_empty("login_hint", request.login_hint)
-      .add_unless_empty("claims", request.claims)
+      .add_unless_empty("essential_acrs", request.essential_acrs)
       .add("created_at", request.created_at.milliseconds);
   add_resources(writer, request.resources);
   if (request.state) writer.add("state", *request.state);
@@ -219,7 +226,7 @@ void read_document(std::string_view text, AuthorizationRequest& request) {
   request.scopes = scopes_of(value, "scopes");
   request.acr_values = text_of(value, "acr_values");
   request.login_hint = text_of(value, "login_hint");
-  request.claims = text_of(value, "claims");
+  request.essential_acrs = text_of(value, "essential_acrs");
   request.created_at = {number_of(value, "created_at")};
   request.resources = resources_of(value);
   if (const std::string* state = value.find_string("state")) request.state = *state;

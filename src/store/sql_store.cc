@@ -422,6 +422,8 @@ std::vector<Node> SqlTransaction::end_subtree(const NodeId& id, UnixTime now, st
   constexpr Statement kEnd{
       "WITH RECURSIVE below (id, root_id) AS ("
       "  SELECT id, root_id FROM nodes WHERE id = $1"
+      // All of a lineage, also when its root (a code, say) expired long ago and was purged.
+      "  UNION SELECT id, root_id FROM nodes WHERE root_id = $1 AND parent_id IS NOT NULL"
       "  UNION SELECT nodes.id, nodes.root_id FROM nodes, below"
       "  WHERE nodes.root_id = below.root_id AND nodes.parent_id = below.id) "
       "UPDATE nodes SET ended_at = $2, ended_cause = $3 "

@@ -119,6 +119,34 @@ TEST(MicrosoftObo, the_end_of_the_person_or_the_grant_ends_the_assertion) {  // 
   expect_refused(server, server.on_behalf_of("m1", second, kR2Read), 400, "invalid_grant");
 }
 
+TEST(MicrosoftObo, a_refusal_says_what_its_libraries_read) {  // D-83
+  TestServer server;
+  const std::string tc = m1_token(server);
+  const std::string guid = "0f8fad5b-d9cb-469f-a165-70867728950e";
+  const Fields bad{{"grant_type", kJwtBearer}, {"assertion", "x"}, {"scope", kR2Read}, {"requested_token_use", "on_behalf_of"}};
+  const auto refused = [&](const std::string& query, const std::string& header) {
+    http::Headers headers = server.basic("m1");
+    if (!header.empty()) headers.set("client-request-id", header);
+    const Reply reply = server.post("/token" + query, bad, headers);
+    expect_refused(server, reply, 400, "invalid_grant");
+    EXPECT_EQ(reply.json.find("suberror"), nullptr);
+    return reply.text("correlation_id");
+  };
+  EXPECT_EQ(refused("?client-request-id=" + guid, ""), guid);
+  EXPECT_EQ(refused("", guid), guid);
+  for (const std::string& odd : {std::string("<b>"), guid + "0", guid.substr(1), std::string(36, 'a')}) {
+    const std::string ours = refused("", odd);
+    EXPECT_EQ(ours, text_at(server.last_audit(), "request_id")) << odd;
+  }
+  EXPECT_EQ(server.exchange("m1", "x", "a2").json.find("correlation_id"), nullptr);
+  // The person took it back: only they can help.
+  const std::string grant = text_at(claims_of(tc), "grant_id");
+  ASSERT_EQ(server.admin("POST", "/grants/revoke", json_of("{\"id\":\"" + grant + "\"}")).status, 200);
+  const Reply over = server.on_behalf_of("m1", tc, kR2Read);
+  expect_refused(server, over, 400, "invalid_grant", "subject_ended");
+  EXPECT_EQ(over.text("suberror"), "consent_required");
+}
+
 TEST(MicrosoftObo, a_downstream_step_up_is_relayed_as_claims) {  // K-10, D-83
   TestServer server;
   const std::string tc = m1_token(server);

@@ -29,7 +29,11 @@ TEST(Rfc7523, S3_what_an_assertion_must_be) {  // 12, 152, 153, 156, 157
   broken[broken.size() - 10] = broken[broken.size() - 10] == 'A' ? 'B' : 'A';
   const struct { std::string name, assertion; } rows[] = {
       {"aud is the token endpoint", server.assertion("cg", json_of(R"({"aud":"https://as.example/token"})"))},
-      {"aud is a list of one", server.assertion("cg", json_of(R"({"aud":["https://as.example"]})"))},
+      {"aud is a list of us twice", server.assertion("cg", json_of(R"({"aud":["https://as.example","https://as.example"]})"))},
+      {"aud is a list of the token endpoint", server.assertion("cg", json_of(R"({"aud":["https://as.example/token"]})"))},
+      {"aud is a list in a list", server.assertion("cg", json_of(R"({"aud":[["https://as.example"]]})"))},
+      {"aud is an empty list", server.assertion("cg", json_of(R"({"aud":[]})"))},
+      {"aud is an object", server.assertion("cg", json_of(R"({"aud":{"iss":"https://as.example"}})"))},
       {"aud is a list of two", server.assertion("cg", json_of(R"({"aud":["https://as.example","https://as.example/token"]})"))},
       {"aud has a slash", server.assertion("cg", json_of(R"({"aud":"https://as.example/"})"))},
       {"aud in upper case", server.assertion("cg", json_of(R"({"aud":"https://AS.example"})"))},
@@ -75,7 +79,11 @@ TEST(Rfc7523, S3_the_same_rules_at_every_endpoint) {  // 12, 152
     SCOPED_TRACE(path);
     const std::string here = R"({"aud":"https://as.example)" + std::string(path) + "\"}";
     expect_refused(server, ask(server, server.assertion("cg", json_of(here)), path), 401, "invalid_client");
-    expect_refused(server, ask(server, server.assertion("cg", json_of(R"({"aud":["https://as.example"]})")), path), 401, "invalid_client");
+    const std::string two = R"({"aud":["https://as.example","https://as.example)" + std::string(path) + "\"]}";
+    expect_refused(server, ask(server, server.assertion("cg", json_of(two)), path), 401, "invalid_client");
+    // The issuer as the sole audience, also written as a list of one (RFC 10070).
+    const Reply alone = ask(server, server.assertion("cg", json_of(R"({"aud":["https://as.example"]})")), path);
+    EXPECT_NE(alone.status, 401) << alone.body;
   }
   EXPECT_EQ(ask(server, server.assertion("cg"), "/introspect").status, 200);
   EXPECT_EQ(ask(server, server.assertion("cg"), "/revoke").status, 200);

@@ -68,6 +68,7 @@ void expect_same(const Node& found, const Node& wanted) {
   SAME(resource);
   SAME(resources);
   SAME(offline);
+  SAME(hides_act);
   SAME(sign_in);
   SAME(may_act);
   SAME(is_actor_token);
@@ -209,7 +210,7 @@ TEST_P(LineageStore, ANodeComesBackInEveryMember) {
   wanted.client_epoch = kMost;
   wanted.via = {{.id = ClientId(kHostile), .epoch = kMost}, {.id = ClientId("c2"s), .epoch = 2}};
   wanted.chain.actors = {{.kind = ActorKind::kService, .id = kHostile, .epoch = kMost},
-                         {.kind = ActorKind::kAgent, .id = "a", .epoch = 2}};
+                         {.kind = ActorKind::kAgent, .id = "a", .epoch = 2, .instance = kHostile}};
   wanted.depth_left = INT32_MAX;
   wanted.scope = {"s1", "s2"};
   wanted.resource = ResourceId(kHostile);
@@ -218,6 +219,7 @@ TEST_P(LineageStore, ANodeComesBackInEveryMember) {
   wanted.sign_in = SignIn{.auth_time = {kMost}, .acr = kHostile, .amr = "pwd otp"};
   wanted.may_act = *json::parse(R"({"sub":"x","deep":{"list":[1,true,null,"\"\\"]}})");
   wanted.is_actor_token = true;
+  wanted.hides_act = true;
   wanted.issued_at = {-1};
   wanted.expires_at = {kMost};
   Node code = make_code("code");
@@ -287,6 +289,23 @@ TEST_P(LineageStore, AnEndReachesTheSubtreeAndNothingElse) {
   EXPECT_EQ(ids_of(end_subtree("1", kNow + Seconds{9}, "root")), (Ids{"1", "3", "5"}));
   EXPECT_EQ(node("4")->ended_cause, kHostile) << "the first cause stays";
   for (const char* id : {"8", "9"}) EXPECT_FALSE(is_ended(id)) << id;
+}
+
+// A code lives a minute and is purged a day later; what came of it lives for weeks.
+TEST_P(LineageStore, AnEndOfALineageDoesNotNeedItsRoot) {
+  run([](Transaction& transaction) {
+    Node root = make_node("1", NodeKind::kCode, "1");
+    root.expires_at = kNow;
+    transaction.insert_node(root);
+    transaction.insert_node(make_node("2", NodeKind::kRefreshToken, "1", "1"));
+    transaction.insert_node(make_node("3", NodeKind::kAccessToken, "1", "2"));
+    transaction.insert_node(make_node("8", NodeKind::kAccessToken, "8"));
+  });
+  run([](Transaction& transaction) { EXPECT_EQ(transaction.purge(kNow + Seconds{1}, 10), 1U); });
+  reopen();
+  ASSERT_EQ(node("1"), nullptr);
+  EXPECT_EQ(ids_of(end_subtree("1", kNow, "root")), (Ids{"2", "3"}));
+  EXPECT_FALSE(is_ended("8"));
 }
 
 TEST_P(LineageStore, AnEndSeesWhatTheSameWorkInserted) {

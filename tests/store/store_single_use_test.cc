@@ -157,7 +157,7 @@ TEST_P(SingleUseStore, ARequestComesBackInEveryMember) {
   wanted.max_age = Seconds{0};
   wanted.acr_values = kHostile;
   wanted.login_hint = kHostile;
-  wanted.claims = kHostile;
+  wanted.essential_acrs = kHostile;
   wanted.expires_at = {kMost};
   const AuthorizationRequest bare = make_request("bare");
   run([&](Transaction& transaction) {
@@ -190,7 +190,7 @@ TEST_P(SingleUseStore, ARequestComesBackInEveryMember) {
     SAME(max_age);
     SAME(acr_values);
     SAME(login_hint);
-    SAME(claims);
+    SAME(essential_acrs);
     SAME(created_at);
     SAME(expires_at);
     SAME(completed_at);

@@ -262,6 +262,11 @@ void TestServer::start() {
   server_ = std::make_unique<http::Server>(config_.listen, http::Limits{}, 2U, runtime_->public_handler());
 }
 
+void TestServer::configure(const std::function<void(oauth::Settings&)>& change) {
+  change(config_.settings);
+  restart();
+}
+
 void TestServer::restart() {
   server_.reset();
   admin_.reset();

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -179,6 +180,8 @@ class TestServer {
   bool audit_chain_verifies();
 
   oauth::Services& services() { return runtime_->services(); }
+  // The same server and store with other settings.
+  void configure(const std::function<void(oauth::Settings&)>& change);
   // Stops the server and opens the store again: what was remembered must still be known.
   void restart();
 

@@ -5,7 +5,7 @@ namespace {
 
 AgentVerdict verdict(AgentRefusal refusal, ErrorCode code, std::string_view description,
                      std::string_view reason) {
-  return {refusal, OAuthError{code, std::string(description), std::string(reason), {}}};
+  return {refusal, OAuthError{code, std::string(description), std::string(reason), {}}, {}};
 }
 
 }  // namespace
@@ -15,6 +15,10 @@ PresentedProof read_agent_proof(Call& call, const TokenRequest& request) {
   const std::string_view token = request.form.get("actor_token");
   const std::string_view type = request.form.get("actor_token_type");
   presented.sent = !token.empty();
+  if (request.mixes_drafts) {
+    presented.fault = ActorFault{ActorFault::Kind::kRequest, "draft00_names_mixed"};
+    return presented;
+  }
   if (token.empty()) {
     if (!type.empty())
       presented.fault = ActorFault{ActorFault::Kind::kRequest, "actor_token_type_without_token"};
@@ -35,10 +39,12 @@ PresentedProof read_agent_proof(Call& call, const TokenRequest& request) {
 AgentVerdict check_agent_proof(Call& call, const TokenRequest& request, const PresentedProof& presented,
                                const DelegationChain& chain, std::string_view code,
                                store::Transaction& transaction) {
+  const ErrorDialect dialect = call.settings().error_dialect;
   const Actor* bound = chain.outermost();
   if (presented.fault && presented.fault->kind == ActorFault::Kind::kRequest) {  // X13
     return verdict(AgentRefusal::kRequest, ErrorCode::kInvalidRequest,
-                   "actor_token_type is not supported or does not fit the actor_token",
+                   request.mixes_drafts ? "names of two versions of the draft are used in one request"
+                                        : "actor_token_type is not supported or does not fit the actor_token",
                    presented.fault->reason);
   }
   const bool for_agent = bound != nullptr && bound->kind == ActorKind::kAgent;
@@ -54,9 +60,7 @@ AgentVerdict check_agent_proof(Call& call, const TokenRequest& request, const Pr
     // D-13: the client IS this agent and proved itself with its key, which proves the agent.
     if (is_that_agent && request.client.proved_with_key()) return {};
     if (presented.is_client_assertion) {
-      return verdict(AgentRefusal::kOtherActor, ErrorCode::kInvalidGrant,
-                     "actor_mismatch: the actor_token proves another actor than the one authorized",
-                     "actor_mismatch");
+      return {AgentRefusal::kOtherActor, actor_error(dialect, ActorError::kMismatch, "actor_mismatch"), {}};
     }
     return verdict(
         AgentRefusal::kRequest, ErrorCode::kInvalidRequest,
@@ -64,20 +68,24 @@ AgentVerdict check_agent_proof(Call& call, const TokenRequest& request, const Pr
         "actor_token_missing");
   }
   if (presented.fault) {  // X14
-    return verdict(AgentRefusal::kToken, ErrorCode::kInvalidGrant,
-                   "actor_token_invalid: the actor_token is not acceptable", presented.fault->reason);
+    return {
+        AgentRefusal::kToken, actor_error(dialect, ActorError::kTokenInvalid, presented.fault->reason), {}};
   }
   const auto agent = confirm_actor(call, *presented.proof, request.client, code, transaction);
   if (!agent) {
-    return verdict(AgentRefusal::kToken, ErrorCode::kInvalidGrant,
-                   "actor_token_invalid: the actor_token is not acceptable", agent.reason().reason);
+    return {AgentRefusal::kToken, actor_error(dialect, ActorError::kTokenInvalid, agent.reason().reason), {}};
   }
   if ((*agent)->id.text() != bound->id) {  // X15
-    return verdict(AgentRefusal::kOtherActor, ErrorCode::kInvalidGrant,
-                   "actor_mismatch: the actor_token proves another actor than the one authorized",
-                   "actor_mismatch");
+    return {AgentRefusal::kOtherActor, actor_error(dialect, ActorError::kMismatch, "actor_mismatch"), {}};
   }
-  return {};
+  AgentVerdict proved;
+  proved.instance = presented.proof->instance();
+  return proved;
+}
+
+void name_instance(Issuance& issuance, const AgentVerdict& proved) {
+  auto& actors = issuance.access_token.chain.actors;
+  if (!actors.empty()) actors.front().instance = proved.instance;
 }
 
 }  // namespace behalf::oauth

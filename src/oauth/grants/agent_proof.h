@@ -25,11 +25,15 @@ enum class AgentRefusal { kNone, kRequest, kToken, kOtherActor };
 struct AgentVerdict {
   AgentRefusal refusal = AgentRefusal::kNone;
   OAuthError error;
+  std::string instance = {};  // of the agent, as its proof says (D-52)
 };
 
 // Inside the transaction: is the agent of `chain` proved? X13 to X16.
 AgentVerdict check_agent_proof(Call& call, const TokenRequest& request, const PresentedProof& presented,
                                const DelegationChain& chain, std::string_view code,
                                store::Transaction& transaction);
+
+// The token names the copy of the agent that proved itself for it; what it came from names none.
+void name_instance(Issuance& issuance, const AgentVerdict& proved);
 
 }  // namespace behalf::oauth

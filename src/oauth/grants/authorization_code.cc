@@ -55,6 +55,35 @@ Answer<std::shared_ptr<const Resource>> choose_resource(store::ReadTransaction& 
   return resource;
 }
 
+// D-23: what policies said at consent, or when it was passed on, may have changed since. The agent that acts
+// is asked whom it serves; each one before it, whether it still passes on to the next.
+Answer<Fine> ask_policies_again(store::ReadTransaction& transaction, const Client& client, const Node& from,
+                                const Resource& resource) {
+  const auto& actors = from.chain.actors;
+  for (size_t i = 0; i < actors.size(); ++i) {
+    if (actors[i].kind != ActorKind::kAgent) continue;
+    const auto agent = transaction.find_agent(AgentId(actors[i].id));
+    std::string_view refusal = "agent_inactive";
+    if (agent != nullptr && i == 0)
+      refusal = why_not_allowed(*agent, client, from.subject, &resource);
+    else if (agent != nullptr)
+      refusal = agent->onward.to.allows(actors[i - 1].id) ? std::string_view{} : "onward_forbidden";
+    if (!refusal.empty()) {
+      return refuse(ErrorCode::kInvalidGrant, "actor_inactive: the agent may no longer act here", refusal);
+    }
+  }
+  return Fine{};
+}
+
+// The longest life of what was passed on, as the agents that passed it on say.
+void limit_passed_on(store::ReadTransaction& transaction, const DelegationChain& chain, Seconds& lifetime) {
+  for (size_t i = 1; i < chain.depth(); ++i) {
+    if (chain.actors[i].kind != ActorKind::kAgent) continue;
+    const auto agent = transaction.find_agent(AgentId(chain.actors[i].id));
+    if (agent != nullptr && agent->onward.lifetime) lifetime = std::min(lifetime, *agent->onward.lifetime);
+  }
+}
+
 }  // namespace
 
 Answer<Issuance> issue_from(Call& call, const TokenRequest& request, const Node& from,
@@ -63,17 +92,7 @@ Answer<Issuance> issue_from(Call& call, const TokenRequest& request, const Node&
   const Client& client = request.client.registration();
   Issuance issuance;
   issuance.resource = TRY(choose_resource(transaction, from, asked_resource));
-  // The agent's own policy is asked again each time (D-23): its allow-lists may have changed since consent.
-  for (const Actor& actor : from.chain.actors) {
-    if (actor.kind != ActorKind::kAgent) continue;
-    const auto agent = transaction.find_agent(AgentId(actor.id));
-    const std::string_view refusal =
-        agent == nullptr ? "agent_inactive"
-                         : why_not_allowed(*agent, client, from.subject, issuance.resource.get());
-    if (!refusal.empty()) {
-      return refuse(ErrorCode::kInvalidGrant, "actor_inactive: the agent may no longer act here", refusal);
-    }
-  }
+  TRY(ask_policies_again(transaction, client, from, *issuance.resource));
   const ScopeSet granted = TRY(narrow(transaction, asked_scope, from.scope,
                                       {.client = &client,
                                        .chain = &from.chain,
@@ -85,9 +104,13 @@ Answer<Issuance> issue_from(Call& call, const TokenRequest& request, const Node&
   node.may_act = client.may_act;
   const auto grant = transaction.find_grant(from.grant);
   if (!grant) return bad_code("grant_unknown");
-  const Seconds lifetime =
+  Seconds lifetime =
       access_token_lifetime(transaction, call.settings(), client, node.chain, issuance.resource.get());
-  const auto end = usable_end(call.now, earliest_end(call.now, lifetime, {grant->expires_at}));
+  limit_passed_on(transaction, node.chain, lifetime);
+  // A code is short-lived by itself; a refresh token's end is the end of what comes of it (I3).
+  const UnixTime last =
+      from.kind == NodeKind::kRefreshToken ? std::min(grant->expires_at, from.expires_at) : grant->expires_at;
+  const auto end = usable_end(call.now, earliest_end(call.now, lifetime, {last}));
   if (!end) return bad_code("grant_expired");
   node.expires_at = *end;
   issuance.access_token = std::move(node);
@@ -103,12 +126,7 @@ std::optional<Node> refresh_token_for(Call& call, const TokenRequest& request, c
                                       store::Transaction& transaction) {
   const Client& client = request.client.registration();
   if (!code.offline || !client.may_use("refresh_token")) return std::nullopt;
-  std::optional<Seconds> lifetime = client.refresh_lifetime;
-  if (const Actor* actor = code.chain.outermost()) {
-    const auto agent = transaction.find_agent(AgentId(actor->id));
-    lifetime = agent == nullptr ? std::nullopt : agent->refresh_lifetime;
-    if (lifetime && client.refresh_lifetime) lifetime = std::min(*lifetime, *client.refresh_lifetime);
-  }
+  const auto lifetime = refresh_token_lifetime(transaction, client, code.chain);
   const auto grant = transaction.find_grant(code.grant);
   if (!lifetime || !grant) return std::nullopt;
   Node node = child_of(code, request.refresh_token_id, NodeKind::kRefreshToken, call.now);
@@ -156,6 +174,7 @@ Answer<Issuance> redeem(Call& call, const TokenRequest& request, const Handle& c
   if (agent.refusal != AgentRefusal::kNone) return Refused{agent.error};
 
   Issuance issuance = TRY(issue_from(call, request, node, resource, scope, transaction));
+  name_instance(issuance, agent);
   if (auto refresh_token = refresh_token_for(call, request, node, transaction)) {
     issuance.refresh_token =
         write_handle(kRefreshTokenPrefix, {request.refresh_token_id, request.refresh_secret});

@@ -21,6 +21,7 @@ struct TokenRequest {
   NodeId access_token_id;
   NodeId refresh_token_id;
   std::string refresh_secret;
+  bool mixes_drafts = false;  // names of two versions of the draft; judged with the agent's proof (D-44)
 };
 
 // Runs inside the transaction: looks up, decides, changes state. May run more than once; draws nothing, waits

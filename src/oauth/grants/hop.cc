@@ -64,6 +64,13 @@ class Hop {
     const ScopeSet granted = TRY(narrow(
         transaction_, wanted, reachable,
         {.client = &client_, .chain = &chain, .subject = &subject_->subject, .resource = target_.get()}));
+    if (subject_->subject.kind == SubjectKind::kUser) {
+      const std::string_view acr = missing_acr(*target_, granted, subject_->sign_in);
+      if (!acr.empty()) {
+        return refuse_until_step_up(
+            asked_.must_be_audience ? StepUpDialect::kMicrosoft : StepUpDialect::kRfc9470, acr);
+      }
+    }
 
     Issuance issuance;
     issuance.resource = target_;
@@ -87,9 +94,11 @@ class Hop {
     if (!end) return bad_subject("subject_about_to_expire");
     node.expires_at = *end;
     node.chain = chain;
+    node.hides_act = asked_.must_be_audience && !call_.settings().obo_emit_act;
     // Where nobody new acts, the restriction on who may act next stays.
     if (!next.actor) node.may_act = subject_->may_act;
     issuance.access_token = std::move(node);
+    if (asked_.offline) add_refresh_token(issuance);
     if (!subject_->grant.empty()) {
       if (const auto grant = transaction_.find_grant(subject_->grant))
         transaction_.touch_grant(*grant, call_.now);
@@ -98,27 +107,59 @@ class Hop {
   }
 
  private:
+  // Only if the person allowed use while away, this client has the grant type, and every actor of the chain
+  // may have one (D-31). Its end is set once and for all, within the consent's and within what the ledger
+  // keeps.
+  void add_refresh_token(Issuance& issuance) {
+    const Node& access = issuance.access_token;
+    if (!client_.may_use("refresh_token") || access.grant.empty()) return;
+    const auto grant = transaction_.find_grant(access.grant);
+    const auto lifetime = refresh_token_lifetime(transaction_, client_, access.chain);
+    if (!grant || !grant->offline || !lifetime) return;
+    Node node = child_of(access, request_.refresh_token_id, NodeKind::kRefreshToken, call_.now);
+    node.secret_hash = call_.services.keys.lookup_hash(request_.refresh_secret);
+    node.resources = {target_->id};
+    node.offline = true;
+    Seconds longest = std::min(*lifetime, kKeepExpired);
+    if (onward_ != nullptr && onward_->lifetime) longest = std::min(longest, *onward_->lifetime);
+    node.expires_at = earliest_end(call_.now, longest, {grant->expires_at});
+    issuance.new_refresh_token = std::move(node);
+    issuance.refresh_token =
+        write_handle(kRefreshTokenPrefix, {request_.refresh_token_id, request_.refresh_secret});
+  }
+
   Refused<OAuthError> bad_subject(std::string_view reason) const {
     return refuse(bad_subject_,
                   bad_subject_ == ErrorCode::kInvalidGrant ? "the assertion is not acceptable"
                                                            : "the subject_token is not acceptable",
                   reason);
   }
-  static Refused<OAuthError> bad_actor(std::string_view reason) {
+  // Policy says no. On-Behalf-Of keeps its own codes whatever the dialect (D-83).
+  Refused<OAuthError> bad_actor(std::string_view reason) const {
+    const ErrorDialect dialect =
+        asked_.must_be_audience ? ErrorDialect::kRegistered : call_.settings().error_dialect;
+    return Refused{actor_error(dialect, ActorError::kUnauthorized, reason)};
+  }
+  // The chain would have a shape that no policy can allow.
+  static Refused<OAuthError> bad_chain(std::string_view reason) {
     return refuse(ErrorCode::kInvalidRequest, "the actor may not act here", reason);
   }
 
   Answer<Fine> load_subject() {
-    subject_ = transaction_.find_node(asked_.subject);
-    if (subject_ == nullptr || subject_->kind != NodeKind::kAccessToken)
-      return bad_subject("subject_unknown");
+    subject_ = transaction_.find_node(asked_.subject.node);
+    if (subject_ == nullptr || !asked_.subject.proves(*subject_)) return bad_subject("subject_unknown");
     call_.audit.parent = subject_->id.text();
     call_.audit.grant = subject_->grant.text();
     call_.audit.chain = subject_->chain;
     if (subject_->subject.kind == SubjectKind::kUser) call_.audit.user = subject_->subject.id;
     if (subject_->is_actor_token) return bad_subject("subject_is_actor_token");
     const std::string_view dead = why_dead(transaction_, *subject_, call_.now);
-    if (!dead.empty()) return bad_subject("subject_" + std::string(dead));
+    if (!dead.empty()) {
+      auto refusal = bad_subject("subject_" + std::string(dead));
+      if (asked_.must_be_audience && is_consent_over())
+        refusal.reason.extra = ",\"suberror\":\"consent_required\"";
+      return refusal;
+    }
     // D-61: presented by the client it was issued to, or by the resource it is addressed to. Nobody else.
     is_holder_ = subject_->client == client_.id;
     is_audience_ = !client_.resource.empty() && client_.resource == subject_->resource;
@@ -130,6 +171,13 @@ class Hop {
       subject_agent_ = transaction_.find_agent(AgentId(subject_->subject.id));
     }
     return Fine{};
+  }
+
+  // D-83: tells a tier that the person must decide anew, not merely sign in.
+  bool is_consent_over() {
+    if (subject_->grant.empty()) return false;
+    const auto grant = transaction_.find_grant(subject_->grant);
+    return grant != nullptr && (grant->ended_at || grant->expires_at <= call_.now);
   }
 
   // A holder stays where its token is good, or where consent reaches; only the audience itself calls on.
@@ -152,7 +200,7 @@ class Hop {
     NextActor next;
     if (asked_.actor != nullptr) {
       const Agent& agent = *asked_.actor;
-      next.actor = Actor{ActorKind::kAgent, agent.id.text(), agent.epoch};
+      next.actor = Actor{ActorKind::kAgent, agent.id.text(), agent.epoch, asked_.actor_instance};
       next.own_policy = &agent.onward;
       next.reenter_after = &agent.reenter_after;
       call_.audit.agent = agent.id.text();
@@ -241,15 +289,15 @@ class Hop {
     if (chain) return std::move(chain).value();
     switch (chain.reason()) {
       case DelegationRefusal::kLoop:
-        return bad_actor("chain_loop");
+        return bad_chain("chain_loop");
       case DelegationRefusal::kTooDeep:
-        return bad_actor("chain_too_deep");
+        return bad_chain("chain_too_deep");
       case DelegationRefusal::kOnwardForbidden:
         return bad_actor("onward_forbidden");
       case DelegationRefusal::kConsentForbids:
         return bad_actor("onward_depth_used_up");
     }
-    return bad_actor("refused");
+    return bad_chain("refused");
   }
 
   Call& call_;

@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kDefaultSuffix = "/.default";
 // Microsoft's libraries add these to every request. They ask for nothing that this answer has, so they are
 // left out (RFC 6749 §3.3: the answer's `scope` says what was granted).
-constexpr std::string_view kSignInScopes[] = {"openid", "profile", "email", "offline_access"};
+constexpr std::string_view kSignInScopes[] = {"openid", "profile", "email"};
 
 Refused<OAuthError> bad_assertion(std::string_view reason) {
   return refuse(ErrorCode::kInvalidGrant, "the assertion is not acceptable", reason);
@@ -39,6 +39,10 @@ Answer<Fine> read_microsoft_scope(Call& call, const Client& client, std::string_
     return Fine{};
   };
   for (const std::string& token : tokens->tokens()) {
+    if (token == "offline_access") {
+      asked.offline = true;
+      continue;
+    }
     if (std::find(std::begin(kSignInScopes), std::end(kSignInScopes), token) != std::end(kSignInScopes))
       continue;
     if (token.ends_with(kDefaultSuffix)) {
@@ -101,22 +105,10 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
   TRY(read_microsoft_scope(call, request.client.registration(), form.get("scope"), asked));
   return Decision(
       [&call, &request, asked = std::move(asked)](store::Transaction& transaction) -> Answer<Issuance> {
-        const auto subject = transaction.find_node(asked.subject);
+        const auto subject = transaction.find_node(asked.subject.node);
         if (subject != nullptr && subject->subject.kind != SubjectKind::kUser)
           return bad_assertion("assertion_without_user");
         Issuance issuance = TRY(hop(call, request, asked, ErrorCode::kInvalidGrant, transaction));
-        // D-83: the API behind wants a stronger sign-in than the person's; only the client can get it, from
-        // the person.
-        if (subject != nullptr && !asked.target->required_acr.empty() &&
-            (!subject->sign_in || subject->sign_in->acr != asked.target->required_acr)) {
-          std::string claims = "{\"access_token\":{\"acrs\":{\"essential\":true,\"value\":";
-          json::append_string(claims, asked.target->required_acr);
-          claims += "}}}";
-          std::string extra = ",\"claims\":";
-          json::append_string(extra, claims);
-          return refuse(ErrorCode::kInteractionRequired, "the person must sign in in a stronger way",
-                        "step_up_required", extra);
-        }
         issuance.microsoft_members = true;
         return issuance;
       });

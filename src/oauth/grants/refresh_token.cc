@@ -43,22 +43,28 @@ Answer<Issuance> refresh(Call& call, const TokenRequest& request, const Handle& 
 
   const bool is_retry = node->spent_at && call.now < *node->spent_at + call.settings().refresh_retry_window;
   if (node->spent_at && !is_retry) {
-    end_lineage(call, transaction, node->root, "refresh_token_reused");
+    end_family(call, transaction, *node, "refresh_token_reused");
     return bad_token("refresh_token_reused");
   }
   const AgentVerdict agent = check_agent_proof(call, request, presented, node->chain, {}, transaction);
   if (agent.refusal == AgentRefusal::kOtherActor && !node->chain.empty()) {
-    end_lineage(call, transaction, node->root, "actor_swapped");  // D-31
+    end_family(call, transaction, *node, "actor_swapped");  // D-31
   }
   if (agent.refusal != AgentRefusal::kNone) return Refused{agent.error};
 
   Issuance issuance = TRY(issue_from(call, request, *node, resource, scope, transaction));
+  name_instance(issuance, agent);
+  // Passed on from another client's token: what the target demands of the person's sign-in is asked again.
+  if (!node->via.empty()) {
+    const std::string_view acr = missing_acr(*issuance.resource, issuance.access_token.scope, node->sign_in);
+    if (!acr.empty()) return refuse_until_step_up(StepUpDialect::kMicrosoft, acr);
+  }
 
   if (is_retry) {
     // The successor that the lost answer held; if it was used already, this is no retry of ours.
     const auto successor = transaction.find_node(node->successor);
     if (successor == nullptr || successor->spent_at || successor->ended_at) {
-      end_lineage(call, transaction, node->root, "refresh_token_reused");
+      end_family(call, transaction, *node, "refresh_token_reused");
       return bad_token("refresh_token_reused");
     }
     issuance.refresh_token = write_handle(

@@ -43,6 +43,10 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
     return bad_request("the subject_token is not acceptable",
                        "subject_token: " + std::string(subject.reason()));
   HopRequest asked;
+  if (subject->is_opaque && subject_type != kAccessTokenTypeUrn) {
+    return bad_request("subject_token_type does not fit the subject_token",
+                       "subject_token_type_contradicts_token");
+  }
   asked.subject = *subject;
   asked.scope = TRY(read_scope(form));
   asked.target = TRY(read_target(call, form));
@@ -59,6 +63,7 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
       auto agent = confirm_actor(call, *proof, request.client, {}, transaction);
       if (!agent) return bad_request("the actor_token is not acceptable", agent.reason().reason);
       confirmed.actor = std::move(agent).value();
+      confirmed.actor_instance = proof->instance();
     }
     Issuance issuance = TRY(hop(call, request, confirmed, ErrorCode::kInvalidRequest, transaction));
     issuance.issued_token_type = kAccessTokenTypeUrn;

@@ -53,6 +53,21 @@ TEST_F(ConfigTest, an_issuer_is_enough) {
   EXPECT_EQ(config->settings.max_chain_depth, 4U);
 }
 
+TEST_F(ConfigTest, the_switches_of_the_drafts_are_off_until_written) {
+  const auto fresh = read(kIssuerLine);
+  ASSERT_TRUE(fresh) << fresh.reason();
+  EXPECT_FALSE(fresh->settings.strict_draft02);
+  EXPECT_FALSE(fresh->settings.legacy_draft00);
+  EXPECT_EQ(fresh->settings.error_dialect, oauth::ErrorDialect::kRegistered);
+  const auto on = read(kIssuerLine +
+                       "[delegation]\nstrict_draft02 = true\nlegacy_draft00 = true\nerror_dialect = \"successor\"\n");
+  ASSERT_TRUE(on) << on.reason();
+  EXPECT_TRUE(on->settings.strict_draft02);
+  EXPECT_TRUE(on->settings.legacy_draft00);
+  EXPECT_EQ(on->settings.error_dialect, oauth::ErrorDialect::kSuccessor);
+  expect_refused(kIssuerLine + "[delegation]\nerror_dialect = \"modern\"\n", 3, "error_dialect");
+}
+
 TEST_F(ConfigTest, every_key_reaches_its_setting) {
   const auto config = read(
       "issuer = \"https://as.example/tenant\"\nkeys = \"/k/keys\"\n"

@@ -27,8 +27,9 @@ constexpr std::string_view kClient =
     R"("introduces":["a2"],"may_act":{"sub":"a1"},"require_requested_actor":true,"require_pushed_authorization_requests":true,)"
     R"("access_token_lifetime":60,"refresh_lifetime":7200})";
 constexpr std::string_view kResource =
-    R"({"id":"r","name":"R","aliases":["api://r"],"scopes":[{"name":"a","title":"Do a","description":"Really."}],)"
-    R"("scope_map":[{"scope":"a","gives":["b"]}],"signing_alg":"EdDSA","access_token_lifetime":30,"emit_aut":true,"required_acr":"high"})";
+    R"({"id":"r","name":"R","aliases":["api://r"],"scopes":[{"name":"a","title":"Do a","description":"Really.","required_acr":"low"}],)"
+    R"("scope_map":[{"scope":"a","gives":["b"]}],"signing_alg":"EdDSA","access_token_lifetime":30,"emit_aut":true,"required_acr":"high",)"
+    R"("token_format":"opaque","chain_disclosure":"outermost"})";
 
 template <class T, class Parse>
 void expect_round_trip(std::string_view text, Parse parse, const T& /*kind*/) {

@@ -21,7 +21,11 @@ TEST(ErrorTable, has_one_row_a_code) {
       {"invalid_target", 400},         {"access_denied", 400},          {"unsupported_response_type", 400},
       {"login_required", 400},         {"consent_required", 400},       {"interaction_required", 400},
       {"invalid_request_uri", 400},    {"request_not_supported", 400},  {"request_uri_not_supported", 400},
-      {"unsupported_token_type", 400}, {"server_error", 500},           {"temporarily_unavailable", 503}};
+      {"unsupported_token_type", 400}, {"invalid_actor", 400},         {"invalid_actor_token", 400},
+      {"actor_mismatch", 400},         {"actor_unauthorized", 400},     {"consent_denied", 400},
+      {"insufficient_user_authentication", 400},
+      {"unmet_authentication_requirements", 400},
+      {"server_error", 500},           {"temporarily_unavailable", 503}};
   ASSERT_EQ(std::size(kTable), static_cast<size_t>(kCodes));
   std::set<std::string_view> names;
   for (int i = 0; i < kCodes; ++i) {
