@@ -1,7 +1,8 @@
-// The server against the reference model: random people, agents, clients and resources, and random sequences of what all of
-// them can do, over HTTP. After every step both must have said the same, and agree on every token there is: active or not,
-// scope, audience, expiry, chain. What was issued is held to the invariants a second time, token against parent: authority
-// never grows on any axis, the chain is complete with the newest outermost, nothing outlives or survives its parent.
+// The server against the reference model: random people, agents, clients and resources, and random sequences
+// of what all of them can do, over HTTP. After every step both must have said the same, and agree on every
+// token there is: active or not, scope, audience, expiry, chain. What was issued is held to the invariants a
+// second time, token against parent: authority never grows on any axis, the chain is complete with the newest
+// outermost, nothing outlives or survives its parent.
 //
 // A failure is shrunk and printed as the world and the steps it needs, with the seed that makes it again:
 //   RC_PARAMS="reproduce=..." model_tests        exactly that case
@@ -31,8 +32,25 @@ using reference::Proof;
 using reference::Scopes;
 using reference::What;
 
-enum Kind : int { kFlow, kAuthorize, kRedeem, kAlone, kExchanging, kOnBehalfOf, kRefreshing, kTime, kStopOrStart, kRevokeConsent, kRevokeToken, kKinds };
-constexpr const char* kKindNames[] = {"flow", "authorize", "redeem", "alone", "exchange", "on-behalf-of", "refresh", "time", "stop/start", "revoke consent", "revoke token"};
+enum Kind : int {
+  kFlow,
+  kAuthorize,
+  kRedeem,
+  kAlone,
+  kExchanging,
+  kOnBehalfOf,
+  kRefreshing,
+  kTime,
+  kStopOrStart,
+  kRevokeConsent,
+  kRevokeToken,
+  kChangeEntry,
+  kRestart,
+  kKinds
+};
+constexpr const char* kKindNames[] = {
+    "flow", "authorize",  "redeem",         "alone",        "exchange",     "on-behalf-of", "refresh",
+    "time", "stop/start", "revoke consent", "revoke token", "change entry", "restart"};
 
 // What to do, as numbers that are read against whatever exists by then; towards zero is towards the usual.
 struct Step {
@@ -70,9 +88,13 @@ Scopes scopes_of(const std::string& text) {
 class Sequence {
  public:
   Sequence(TestServer& server, reference::World world)
-      : server_(server), model_(std::move(world)), name_("c" + std::to_string(++cases)), browsers_{Browser(server), Browser(server)} {
+      : server_(server),
+        model_(std::move(world)),
+        name_("c" + std::to_string(++cases)),
+        browsers_{Browser(server), Browser(server)} {
     model_.now = server_.clock.now().seconds();
-    for (int i = 0; i < reference::kAgents; ++i) keys_.push_back(crypto::SigningKey::generate(crypto::Algorithm::kES256));
+    for (int i = 0; i < reference::kAgents; ++i)
+      keys_.push_back(crypto::SigningKey::generate(crypto::Algorithm::kES256));
     server_.apply(state());
   }
 
@@ -113,6 +135,14 @@ class Sequence {
       case kRevokeToken:
         revoke_token();
         break;
+      case kChangeEntry:
+        change_entry();
+        break;
+      case kRestart:
+        if (next() < 192) return;  // it takes a while
+        say("restart");
+        server_.restart();
+        break;
       case kKinds:
         break;
     }
@@ -141,32 +171,43 @@ class Sequence {
     return list(scopes, [](int i) { return "s" + std::to_string(i); });
   }
 
+  std::string agent_entry(int i) const {
+    const auto agents = [&](int a) { return agent(a); };
+    const auto clients = [&](int c) { return client(c); };
+    const auto& entry = model_.world.agents[static_cast<size_t>(i)];
+    std::string to = list(entry.to_agents, agents);
+    const std::string services = list(entry.to_services, clients);
+    if (services.size() > 2)
+      to = to.size() > 2 ? to.substr(0, to.size() - 1) + "," + services.substr(1) : services;
+    std::string text =
+        std::string("{\"id\":") + quoted(agent(i)) +
+        R"(,"name":"An agent","publisher":"Someone","owner":"owner","bearer_actor_tokens":true,"jwks":{"keys":[)" +
+        json::write(keys_[static_cast<size_t>(i)].public_jwk()) +
+        "]},\"scopes\":" + scope_list(entry.scopes) + ",\"clients\":" + list(entry.clients, clients) +
+        ",\"users\":" + list(entry.users, [&](int u) { return user(u); }) +
+        ",\"resources\":" + list(entry.resources, [&](int r) { return resource(r); }) +
+        ",\"onward\":{\"to\":" + to + ",\"depth\":" + std::to_string(entry.depth);
+    if (entry.onward_lifetime) text += ",\"lifetime\":" + std::to_string(*entry.onward_lifetime);
+    text += "},\"access_token_lifetime\":" + std::to_string(entry.lifetime);
+    if (entry.reenter_after != 0) text += ",\"reenter_after\":" + list(entry.reenter_after, agents);
+    if (entry.refresh_lifetime) text += ",\"refresh_lifetime\":" + std::to_string(*entry.refresh_lifetime);
+    return text + "}";
+  }
+
   json::Value state() const {
     const reference::World& world = model_.world;
     const auto agents = [&](int i) { return agent(i); };
-    const auto clients = [&](int i) { return client(i); };
     std::string text = "{\"users\":[";
     for (int i = 0; i < reference::kUsers; ++i) {
       const auto& entry = world.users[static_cast<size_t>(i)];
-      text += (i == 0 ? "" : ",") + std::string("{\"id\":") + quoted(user(i)) + ",\"password\":" + quoted(kPassword);
+      text += (i == 0 ? "" : ",") + std::string("{\"id\":") + quoted(user(i)) +
+              ",\"password\":" + quoted(kPassword);
       if (entry.entitlements) text += ",\"entitlements\":" + scope_list(*entry.entitlements);
       text += "}";
     }
     text += "],\"agents\":[";
     for (int i = 0; i < reference::kAgents; ++i) {
-      const auto& entry = world.agents[static_cast<size_t>(i)];
-      std::string to = list(entry.to_agents, agents);
-      const std::string services = list(entry.to_services, clients);
-      if (services.size() > 2) to = to.size() > 2 ? to.substr(0, to.size() - 1) + "," + services.substr(1) : services;
-      text += (i == 0 ? "" : ",") + std::string("{\"id\":") + quoted(agent(i)) + R"(,"name":"An agent","publisher":"Someone","owner":"owner","jwks":{"keys":[)" +
-              json::write(keys_[static_cast<size_t>(i)].public_jwk()) + "]},\"scopes\":" + scope_list(entry.scopes) + ",\"clients\":" + list(entry.clients, clients) +
-              ",\"users\":" + list(entry.users, [&](int u) { return user(u); }) + ",\"resources\":" + list(entry.resources, [&](int r) { return resource(r); }) +
-              ",\"onward\":{\"to\":" + to + ",\"depth\":" + std::to_string(entry.depth);
-      if (entry.onward_lifetime) text += ",\"lifetime\":" + std::to_string(*entry.onward_lifetime);
-      text += "},\"access_token_lifetime\":" + std::to_string(entry.lifetime);
-      if (entry.reenter_after != 0) text += ",\"reenter_after\":" + list(entry.reenter_after, agents);
-      if (entry.refresh_lifetime) text += ",\"refresh_lifetime\":" + std::to_string(*entry.refresh_lifetime);
-      text += "}";
+      text += (i == 0 ? "" : ",") + agent_entry(i);
     }
     text += "],\"clients\":[";
     for (int i = 0; i < reference::kClients; ++i) {
@@ -177,8 +218,11 @@ class Sequence {
       if (entry.may_call_on_behalf) types += quoted(kJwtBearer) + ",";
       if (entry.may_exchange) types += quoted(kExchange) + ",";
       types.pop_back();
-      text += (i == 0 ? "" : ",") + std::string("{\"id\":") + quoted(client(i)) + ",\"name\":\"A client\",\"secret\":" + quoted(secret(i)) + ",\"grant_types\":[" + types +
-              "],\"scopes\":" + scope_list(entry.scopes) + ",\"acts_as_service\":" + (entry.acts_as_service ? "true" : "false") + ",\"access_token_lifetime\":" + std::to_string(entry.lifetime);
+      text += (i == 0 ? "" : ",") + std::string("{\"id\":") + quoted(client(i)) +
+              ",\"name\":\"A client\",\"secret\":" + quoted(secret(i)) + ",\"grant_types\":[" + types +
+              "],\"scopes\":" + scope_list(entry.scopes) +
+              ",\"acts_as_service\":" + (entry.acts_as_service ? "true" : "false") +
+              ",\"access_token_lifetime\":" + std::to_string(entry.lifetime);
       if (entry.may_redeem) text += ",\"redirect_uris\":[" + quoted(kRedirect) + "]";
       if (entry.resource != kNobody) text += ",\"resource\":" + quoted(resource(entry.resource));
       if (entry.agent != kNobody) text += ",\"agent\":" + quoted(agent(entry.agent));
@@ -196,7 +240,9 @@ class Sequence {
       }
       text.back() = ']';
       if (entry.lifetime) text += ",\"access_token_lifetime\":" + std::to_string(*entry.lifetime);
-      if (entry.mapped_from != 0) text += ",\"scope_map\":[{\"scope\":" + scope_list(entry.mapped_from).substr(1, 4) + ",\"gives\":" + scope_list(entry.mapped_to) + "}]";
+      if (entry.mapped_from != 0)
+        text += ",\"scope_map\":[{\"scope\":" + scope_list(entry.mapped_from).substr(1, 4) +
+                ",\"gives\":" + scope_list(entry.mapped_to) + "}]";
       text += "}";
     }
     return json_of(text + "]}");
@@ -223,7 +269,8 @@ class Sequence {
     const bool only_good = next() < 200;
     std::vector<int> found;
     for (int i = static_cast<int>(model_.credentials.size()) - 1; i >= 0; --i) {
-      if (model_.credentials[static_cast<size_t>(i)].what == what && (!only_good || model_.is_active(i))) found.push_back(i);
+      if (model_.credentials[static_cast<size_t>(i)].what == what && (!only_good || model_.is_active(i)))
+        found.push_back(i);
     }
     return found.empty() ? kNobody : found[static_cast<size_t>(choice) % found.size()];
   }
@@ -240,9 +287,18 @@ class Sequence {
     if (ask.resource != kNobody) fields.emplace_back("resource", resource(ask.resource));
     std::string assertion;
     if (ask.proof.agent != kNobody) {
-      assertion = ask.proof.is_replay ? used_.at(ask.proof.agent) : prove(ask.proof.agent);
-      fields.emplace_back("actor_token", assertion);
-      fields.emplace_back("actor_token_type", kJwtType);
+      // Agent 0 has a client of its own and may prove itself with a token of ours as well (D-04 a).
+      const bool wants_issued = ask.proof.agent == 0 && !ask.proof.is_replay && ++proofs_ % 3 == 0;
+      std::string issued;
+      if (wants_issued)
+        issued = server_
+                     .post("/token", {{"grant_type", "client_credentials"}, {"resource", kIssuer}},
+                           basic(reference::kRuntime))
+                     .text("access_token");
+      if (issued.empty())
+        assertion = ask.proof.is_replay ? used_.at(ask.proof.agent) : prove(ask.proof.agent);
+      fields.emplace_back("actor_token", issued.empty() ? assertion : issued);
+      fields.emplace_back("actor_token_type", issued.empty() ? kJwtType : kAccessTokenType);
     }
     Reply reply = server_.post("/token", fields, basic(i));
     if (reply.status == 200 && !assertion.empty()) used_[ask.proof.agent] = assertion;
@@ -263,9 +319,12 @@ class Sequence {
   Proof some_proof(int right) {
     Proof proof{.agent = right, .is_replay = false};
     const int value = next();
-    if (value >= 240) proof.agent = value % reference::kAgents;
-    else if (value >= 232) proof.agent = kNobody;
-    else if (value >= 224 && used_.contains(right)) proof.is_replay = true;
+    if (value >= 240)
+      proof.agent = value % reference::kAgents;
+    else if (value >= 232)
+      proof.agent = kNobody;
+    else if (value >= 224 && used_.contains(right))
+      proof.is_replay = true;
     return proof;
   }
 
@@ -283,13 +342,21 @@ class Sequence {
     std::string text = " by client" + std::to_string(ask.client);
     if (ask.scopes) text += " for [" + scope_text(*ask.scopes) + "]";
     if (ask.resource != kNobody) text += " at resource" + std::to_string(ask.resource);
-    if (ask.proof.agent != kNobody) text += " proving agent" + std::to_string(ask.proof.agent) + (ask.proof.is_replay ? " with a used proof" : "");
+    if (ask.proof.agent != kNobody)
+      text += " proving agent" + std::to_string(ask.proof.agent) +
+              (ask.proof.is_replay ? " with a used proof" : "");
     return text;
   }
 
   void flow() {
     const int code = authorize();
-    if (code != kNobody) redeem(code, {.client = of(code).client, .scopes = std::nullopt, .resource = first_of(of(code).reach), .proof = {chain_agent(code), false}}, true, true);
+    if (code != kNobody)
+      redeem(code,
+             {.client = of(code).client,
+              .scopes = std::nullopt,
+              .resource = first_of(of(code).reach),
+              .proof = {chain_agent(code), false}},
+             true, true);
   }
   static int first_of(unsigned set) {
     for (int i = 0; i < reference::kResources; ++i) {
@@ -318,7 +385,9 @@ class Sequence {
     // Mostly what is allowed, sometimes anything.
     Scopes allowed = all & model_.world.clients[static_cast<size_t>(wish.client)].scopes;
     if (wish.agent != kNobody) allowed &= model_.world.agents[static_cast<size_t>(wish.agent)].scopes;
-    wish.scopes = scope_choice < 160 ? allowed : (scope_choice < 224 ? allowed & static_cast<Scopes>(scope_choice) : static_cast<Scopes>(scope_choice) & 15U);
+    wish.scopes = scope_choice < 160 ? allowed
+                                     : (scope_choice < 224 ? allowed & static_cast<Scopes>(scope_choice)
+                                                           : static_cast<Scopes>(scope_choice) & 15U);
     wish.offline = next() < 160;
     wish.asks_anew = next() >= 128;
     wish.ticked = next() < 200 ? 15U : static_cast<Scopes>(next()) & 15U;
@@ -326,9 +395,13 @@ class Sequence {
     if (wish.scopes == 0) return kNobody;
 
     const Pkce pkce = make_pkce();
-    Fields fields{{"response_type", "code"}, {"client_id", client(wish.client)}, {"redirect_uri", kRedirect}, {"state", "x"},
+    Fields fields{{"response_type", "code"},
+                  {"client_id", client(wish.client)},
+                  {"redirect_uri", kRedirect},
+                  {"state", "x"},
                   {"scope", scope_text(wish.scopes) + (wish.offline ? " offline_access" : "")},
-                  {"code_challenge", pkce.challenge}, {"code_challenge_method", "S256"}};
+                  {"code_challenge", pkce.challenge},
+                  {"code_challenge_method", "S256"}};
     for (int i = 0; i < reference::kResources; ++i) {
       if (((wish.resources >> i) & 1U) != 0) fields.emplace_back("resource", resource(i));
     }
@@ -339,16 +412,20 @@ class Sequence {
       if (((wish.ticked >> i) & 1U) != 0) ticked.push_back("s" + std::to_string(i));
     }
     say("authorize user" + std::to_string(wish.user) + " client" + std::to_string(wish.client) +
-        (wish.agent == kNobody ? " no agent" : " agent" + std::to_string(wish.agent)) + " [" + scope_text(wish.scopes) + "] resources " + std::to_string(wish.resources) +
-        (wish.offline ? " offline" : "") + (wish.asks_anew ? " anew" : "") + " ticked [" + scope_text(wish.ticked) + "]" + (wish.onward ? "" : " not onward"));
-    const Reply reply = server_.authorize(browsers_[static_cast<size_t>(wish.user)], fields,
-                                          {.user = user(wish.user), .allow = true, .scopes = ticked, .onward = wish.onward});
+        (wish.agent == kNobody ? " no agent" : " agent" + std::to_string(wish.agent)) + " [" +
+        scope_text(wish.scopes) + "] resources " + std::to_string(wish.resources) +
+        (wish.offline ? " offline" : "") + (wish.asks_anew ? " anew" : "") + " ticked [" +
+        scope_text(wish.ticked) + "]" + (wish.onward ? "" : " not onward"));
+    const Reply reply =
+        server_.authorize(browsers_[static_cast<size_t>(wish.user)], fields,
+                          {.user = user(wish.user), .allow = true, .scopes = ticked, .onward = wish.onward});
     const std::string wire = reply.location_parameter("code");
     const bool expected = model_.gives_code(wish);
     count("authorize", !wire.empty());
     if (reply.status >= 500) disagree("status " + std::to_string(reply.status));
     if (expected == wire.empty()) {
-      disagree(std::string("the model ") + (expected ? "gives a code" : "refuses") + ", the server says " + std::to_string(reply.status) + " " + reply.header("Location"));
+      disagree(std::string("the model ") + (expected ? "gives a code" : "refuses") + ", the server says " +
+               std::to_string(reply.status) + " " + reply.header("Location"));
     }
     if (wire.empty()) return kNobody;
     // Which consent answered is the server's to say; that it covers the wish is checked.
@@ -356,8 +433,11 @@ class Sequence {
     const std::vector<int> covering = model_.covering(wish);
     const auto known = std::find(grants_.begin(), grants_.end(), grant);
     const int earlier = known == grants_.end() ? kNobody : static_cast<int>(known - grants_.begin());
-    if (covering.empty() != (earlier == kNobody)) disagree(covering.empty() ? "an earlier consent answered that does not cover this" : "the person was asked again");
-    if (earlier != kNobody && std::find(covering.begin(), covering.end(), earlier) == covering.end()) disagree("the wrong earlier consent answered");
+    if (covering.empty() != (earlier == kNobody))
+      disagree(covering.empty() ? "an earlier consent answered that does not cover this"
+                                : "the person was asked again");
+    if (earlier != kNobody && std::find(covering.begin(), covering.end(), earlier) == covering.end())
+      disagree("the wrong earlier consent answered");
     const int code = model_.give_code(wish, earlier);
     if (earlier == kNobody) grants_.push_back(grant);
     wires_.resize(model_.credentials.size());
@@ -371,7 +451,10 @@ class Sequence {
     const int code = pick_code();
     if (code == kNobody) return;
     const int other = next();
-    Ask ask{.client = other >= 224 ? 1 - of(code).client : of(code).client, .scopes = some_scopes(), .resource = some_resource(), .proof = {}};
+    Ask ask{.client = other >= 224 ? 1 - of(code).client : of(code).client,
+            .scopes = some_scopes(),
+            .resource = some_resource(),
+            .proof = {}};
     if (ask.resource == kNobody && next() < 200) ask.resource = first_of(of(code).reach);
     ask.proof = some_proof(chain_agent(code));
     const bool right_verifier = !seldom();
@@ -387,18 +470,24 @@ class Sequence {
     return found.empty() ? kNobody : found[static_cast<size_t>(choice) % found.size()];
   }
   void redeem(int code, const Ask& ask, bool right_verifier, bool right_redirect) {
-    say("redeem " + name_of(code) + describe(ask) + (right_verifier ? "" : " wrong verifier") + (right_redirect ? "" : " wrong redirect"));
-    const Reply reply = token(ask.client,
-                              {{"grant_type", "authorization_code"}, {"code", wires_[static_cast<size_t>(code)]},
-                               {"code_verifier", right_verifier ? verifiers_[code] : make_pkce().verifier},
-                               {"redirect_uri", right_redirect ? kRedirect : "https://app.example/elsewhere"}},
-                              ask);
+    say("redeem " + name_of(code) + describe(ask) + (right_verifier ? "" : " wrong verifier") +
+        (right_redirect ? "" : " wrong redirect"));
+    const Reply reply =
+        token(ask.client,
+              {{"grant_type", "authorization_code"},
+               {"code", wires_[static_cast<size_t>(code)]},
+               {"code_verifier", right_verifier ? verifiers_[code] : make_pkce().verifier},
+               {"redirect_uri", right_redirect ? kRedirect : "https://app.example/elsewhere"}},
+              ask);
     settle("redeem", reply, model_.redeem(code, ask, right_verifier, right_redirect), code);
   }
 
   void alone() {
     constexpr int kWho[] = {reference::kRuntime, reference::kApp, reference::kMiddle, reference::kOtherApp};
-    Ask ask{.client = kWho[next(4)], .scopes = some_scopes(), .resource = next(reference::kResources), .proof = {}};
+    Ask ask{.client = kWho[next(4)],
+            .scopes = some_scopes(),
+            .resource = next(reference::kResources),
+            .proof = {}};
     say("alone" + describe(ask));
     const Reply reply = token(ask.client, {{"grant_type", "client_credentials"}}, ask);
     settle("alone", reply, model_.alone(ask), kNobody);
@@ -423,7 +512,11 @@ class Sequence {
     if (actor >= 64) ask.proof.agent = likely_actor(subject, actor);
     if (seldom() && used_.contains(ask.proof.agent)) ask.proof.is_replay = true;
     say("exchange " + name_of(subject) + describe(ask));
-    const Reply reply = token(ask.client, {{"grant_type", kExchange}, {"subject_token", wires_[static_cast<size_t>(subject)]}, {"subject_token_type", kAccessTokenType}}, ask);
+    const Reply reply = token(ask.client,
+                              {{"grant_type", kExchange},
+                               {"subject_token", wires_[static_cast<size_t>(subject)]},
+                               {"subject_token_type", kAccessTokenType}},
+                              ask);
     settle("exchange", reply, model_.exchange(subject, ask), subject);
   }
 
@@ -433,8 +526,11 @@ class Sequence {
     const int current = !from.chain.empty() ? chain_agent(subject) : from.subject_agent;
     for (int i = 0; i < reference::kAgents && choice < 224; ++i) {
       const int agent = (choice + i) % reference::kAgents;
-      const bool was_here = std::find(from.chain.begin(), from.chain.end(), Hop{true, agent}) != from.chain.end();
-      if (current != kNobody && !was_here && ((model_.world.agents[static_cast<size_t>(current)].to_agents >> agent) & 1U) != 0) return agent;
+      const bool was_here =
+          std::find(from.chain.begin(), from.chain.end(), Hop{true, agent}) != from.chain.end();
+      if (current != kNobody && !was_here &&
+          ((model_.world.agents[static_cast<size_t>(current)].to_agents >> agent) & 1U) != 0)
+        return agent;
     }
     return choice % reference::kAgents;
   }
@@ -443,9 +539,14 @@ class Sequence {
     const int subject = pick(What::kAccess);
     if (subject == kNobody) return;
     const int choice = next();
-    Ask ask{.client = choice >= 224 ? choice % reference::kClients : audience(subject), .scopes = some_scopes(), .resource = next(reference::kResources), .proof = {}};
+    Ask ask{.client = choice >= 224 ? choice % reference::kClients : audience(subject),
+            .scopes = some_scopes(),
+            .resource = next(reference::kResources),
+            .proof = {}};
     say("on behalf of " + name_of(subject) + describe(ask));
-    Fields fields{{"grant_type", kJwtBearer}, {"assertion", wires_[static_cast<size_t>(subject)]}, {"requested_token_use", "on_behalf_of"}};
+    Fields fields{{"grant_type", kJwtBearer},
+                  {"assertion", wires_[static_cast<size_t>(subject)]},
+                  {"requested_token_use", "on_behalf_of"}};
     if (!ask.scopes) fields.emplace_back("scope", resource(ask.resource) + "/.default");
     const Reply reply = token(ask.client, fields, ask);
     settle("on-behalf-of", reply, model_.on_behalf_of(subject, ask), subject);
@@ -455,16 +556,22 @@ class Sequence {
     const int subject = pick(What::kRefresh);
     if (subject == kNobody) return;
     const int other = next();
-    Ask ask{.client = other >= 232 ? 1 - of(subject).client : of(subject).client, .scopes = some_scopes(), .resource = some_resource(), .proof = {}};
+    Ask ask{.client = other >= 232 ? 1 - of(subject).client : of(subject).client,
+            .scopes = some_scopes(),
+            .resource = some_resource(),
+            .proof = {}};
     if (ask.resource == kNobody && next() < 200) ask.resource = first_of(of(subject).reach);
     ask.proof = some_proof(chain_agent(subject));
     say("refresh " + name_of(subject) + describe(ask));
-    const Reply reply = token(ask.client, {{"grant_type", "refresh_token"}, {"refresh_token", wires_[static_cast<size_t>(subject)]}}, ask);
+    const Reply reply = token(
+        ask.client,
+        {{"grant_type", "refresh_token"}, {"refresh_token", wires_[static_cast<size_t>(subject)]}}, ask);
     settle("refresh", reply, model_.refresh(subject, ask), subject);
   }
 
   void pass_time() {
-    constexpr int64_t kSpans[] = {1, 10, 29, 30, 44, 45, 59, 60, 61, 89, 120, 300, 600, 3599, 3600, 8 * 3600, 86400, 30 * 86400};
+    constexpr int64_t kSpans[] = {1,  10,  29,  30,  44,   45,   59,       60,    61,
+                                  89, 120, 300, 600, 3599, 3600, 8 * 3600, 86400, 30 * 86400};
     const int choice = next();  // mostly a short while
     const int64_t span = kSpans[choice * choice * static_cast<int>(std::size(kSpans)) / (256 * 256)];
     say("time +" + std::to_string(span) + " s");
@@ -489,8 +596,10 @@ class Sequence {
     }
     const auto turn = [&](const char* what, const std::string& id, bool is_up) {
       say(std::string(is_up ? "stop " : "start ") + what + " " + id);
-      if (is_up) server_.suspend(what, id);
-      else server_.resume(what, id);
+      if (is_up)
+        server_.suspend(what, id);
+      else
+        server_.resume(what, id);
     };
     if (kind < 120) {
       const int i = choice % reference::kAgents;
@@ -505,6 +614,22 @@ class Sequence {
       turn("user", user(i), model_.is_up_user(i));
       model_.is_up_user(i) ? model_.stop_user(i) : model_.start_user(i);
     }
+  }
+
+  // The operator narrows or widens what an agent may do; asked again at every step from now on (D-23).
+  void change_entry() {
+    const int i = next(reference::kAgents);
+    auto& entry = model_.world.agents[static_cast<size_t>(i)];
+    const int what = next(6);
+    const auto some = static_cast<unsigned>(next());
+    if (what == 0) entry.scopes = some & 15U;
+    if (what == 1) entry.clients = some & 63U;
+    if (what == 2) entry.users = some & 3U;
+    if (what == 3) entry.resources = some & 7U;
+    if (what == 4) entry.depth = static_cast<int>(some % 4U);
+    if (what == 5) entry.to_agents = some & 15U & ~(1U << i);
+    say("change agent" + std::to_string(i) + ": " + agent_entry(i));
+    server_.apply(json_of("{\"agents\":[" + agent_entry(i) + "]}"));
   }
 
   void revoke_consent() {
@@ -533,7 +658,8 @@ class Sequence {
   // ---- What both say ----
   static void count(const char* what, bool issued) { ++(issued ? tally.issued : tally.refused)[what]; }
 
-  void settle(const char* what, const Reply& reply, const std::optional<Model::Issued>& expected, int source) {
+  void settle(const char* what, const Reply& reply, const std::optional<Model::Issued>& expected,
+              int source) {
     count(what, reply.status == 200);
     const std::string answer = std::to_string(reply.status) + " " + reply.body.substr(0, 300);
     if (reply.status >= 500) disagree(answer);
@@ -541,44 +667,56 @@ class Sequence {
       disagree(std::string("the model ") + (expected ? "issues" : "refuses") + ", the server says " + answer);
     }
     if (!expected) {
-      if (!reply.text("access_token").empty() || !reply.text("refresh_token").empty() || reply.error().empty()) disagree("a refusal with a token: " + answer);
+      if (!reply.text("access_token").empty() || !reply.text("refresh_token").empty() ||
+          reply.error().empty())
+        disagree("a refusal with a token: " + answer);
       say("  -> refused");
       return;
     }
     wires_.resize(model_.credentials.size());
     const std::string access = reply.text("access_token");
     wires_[static_cast<size_t>(expected->access)] = access;
-    say("  -> " + name_of(expected->access) + " [" + scope_text(of(expected->access).scopes) + "] resource" + std::to_string(of(expected->access).resource) + " " +
-        reference::describe(of(expected->access).chain) + " until +" + std::to_string(of(expected->access).ends - model_.now) + " s");
+    say("  -> " + name_of(expected->access) + " [" + scope_text(of(expected->access).scopes) + "] resource" +
+        std::to_string(of(expected->access).resource) + " " +
+        reference::describe(of(expected->access).chain) + " until +" +
+        std::to_string(of(expected->access).ends - model_.now) + " s");
     tally.deepest = std::max(tally.deepest, of(expected->access).chain.size());
     const json::Value claims = claims_of(access);
     compare(expected->access, claims, "the token");
-    if (scopes_of(reply.text("scope")) != of(expected->access).scopes) disagree("the answer names the scope " + reply.text("scope"));
+    if (scopes_of(reply.text("scope")) != of(expected->access).scopes)
+      disagree("the answer names the scope " + reply.text("scope"));
     hold_to_invariants(claims, access, source);
 
     const std::string refresh = reply.text("refresh_token");
-    if ((expected->refresh != kNobody) == refresh.empty()) disagree(refresh.empty() ? "the refresh token is missing" : "a refresh token nobody expected");
+    if ((expected->refresh != kNobody) == refresh.empty())
+      disagree(refresh.empty() ? "the refresh token is missing" : "a refresh token nobody expected");
     if (expected->refresh == kNobody) return;
     std::string& known = wires_[static_cast<size_t>(expected->refresh)];
     if (!known.empty() && known != refresh) disagree("an honest retry got another successor");
     known = refresh;
-    say("  -> " + name_of(expected->refresh) + " until +" + std::to_string(of(expected->refresh).ends - model_.now) + " s");
+    say("  -> " + name_of(expected->refresh) + " until +" +
+        std::to_string(of(expected->refresh).ends - model_.now) + " s");
   }
 
   // One set of claims, from a token or from introspection, against the model's credential.
   void compare(int credential, const json::Value& claims, const std::string& where) {
     const Credential& it = of(credential);
     const auto expect = [&](const std::string& name, const std::string& is, const std::string& should) {
-      if (is != should) disagree(where + " of " + name_of(credential) + " says " + name + " \"" + is + "\", the model \"" + should + "\"");
+      if (is != should)
+        disagree(where + " of " + name_of(credential) + " says " + name + " \"" + is + "\", the model \"" +
+                 should + "\"");
     };
     expect("scope", scope_text(scopes_of(text_at(claims, "scope"))), scope_text(it.scopes));
     if (it.what == What::kAccess) expect("aud", text_at(claims, "aud"), resource(it.resource));
     expect("exp", std::to_string(claims.find_integer("exp").value_or(0)), std::to_string(it.ends));
     expect("client_id", text_at(claims, "client_id"), client(it.client));
     expect("sub", text_at(claims, "sub"),
-           it.subject_user != kNobody ? user(it.subject_user) : it.subject_agent != kNobody ? agent(it.subject_agent) : client(it.subject_client));
+           it.subject_user != kNobody    ? user(it.subject_user)
+           : it.subject_agent != kNobody ? agent(it.subject_agent)
+                                         : client(it.subject_client));
     std::string chain;
-    for (const json::Value* act = claims.find("act"); act != nullptr; act = act->find("act")) chain += text_at(*act, "sub") + " ";
+    for (const json::Value* act = claims.find("act"); act != nullptr; act = act->find("act"))
+      chain += text_at(*act, "sub") + " ";
     std::string should;
     for (const Hop& hop : it.chain) should += id_of(hop) + " ";
     expect("act", chain, should);
@@ -597,9 +735,11 @@ class Sequence {
     const std::string& parent = wires_[static_cast<size_t>(source)];
     const json::Value above = claims_of(parent);
     const std::vector<std::string> before = chain_of(parent);
-    demand(chain.size() == before.size() || chain.size() == before.size() + 1, "the chain grew by more than one, or shrank");
+    demand(chain.size() == before.size() || chain.size() == before.size() + 1,
+           "the chain grew by more than one, or shrank");
     demand(std::equal(before.rbegin(), before.rend(), chain.rbegin()), "an inner hop changed");
-    demand(claims.find_integer("exp").value_or(0) <= above.find_integer("exp").value_or(0), "the token outlives its parent");
+    demand(claims.find_integer("exp").value_or(0) <= above.find_integer("exp").value_or(0),
+           "the token outlives its parent");
     demand(text_at(claims, "sub") == text_at(above, "sub"), "the subject changed");
     demand(text_at(claims, "grant_id") == text_at(above, "grant_id"), "the grant changed");
     const auto& table = model_.world.resources[static_cast<size_t>(from.resource)];
@@ -617,11 +757,15 @@ class Sequence {
       // What has been seen dead is looked at now and then; nothing comes back.
       const bool active = model_.is_active(i);
       if (!active && seen_dead_[i]++ % 8 > 0) continue;
-      const Reply reply = server_.post("/introspect", {{"token", wires_[static_cast<size_t>(i)]}}, basic(asks));
+      const Reply reply =
+          server_.post("/introspect", {{"token", wires_[static_cast<size_t>(i)]}}, basic(asks));
       ++tally.compared;
       const json::Value* said = reply.json.find("active");
-      if (reply.status != 200 || said == nullptr || said->boolean() == nullptr) disagree("introspection of " + name_of(i) + " answered " + std::to_string(reply.status));
-      if (*said->boolean() != active) disagree(name_of(i) + " is " + (active ? "active, the server says dead" : "dead, the server says active"));
+      if (reply.status != 200 || said == nullptr || said->boolean() == nullptr)
+        disagree("introspection of " + name_of(i) + " answered " + std::to_string(reply.status));
+      if (*said->boolean() != active)
+        disagree(name_of(i) + " is " +
+                 (active ? "active, the server says dead" : "dead, the server says active"));
       if (active) compare(i, reply.json, "introspection");
     }
   }
@@ -649,13 +793,25 @@ TEST(Model, the_server_and_the_reference_agree_on_every_sequence) {
   int on_this_server = 0;
   // Every number in every case: only the sequences grow with the size.
   const auto number = rc::gen::resize(rc::kNominalSize, rc::gen::inRange(0, 256));
-  const auto step = rc::gen::construct<Step>(
-      rc::gen::weightedElement<int>({{5, kFlow}, {1, kAuthorize}, {3, kRedeem}, {1, kAlone}, {12, kExchanging}, {4, kOnBehalfOf}, {4, kRefreshing}, {1, kTime}, {1, kStopOrStart}, {1, kRevokeConsent}, {1, kRevokeToken}}),
-      rc::gen::container<std::vector<int>>(13, number));
+  const auto step = rc::gen::construct<Step>(rc::gen::weightedElement<int>({{5, kFlow},
+                                                                            {1, kAuthorize},
+                                                                            {3, kRedeem},
+                                                                            {1, kAlone},
+                                                                            {12, kExchanging},
+                                                                            {4, kOnBehalfOf},
+                                                                            {4, kRefreshing},
+                                                                            {1, kTime},
+                                                                            {1, kStopOrStart},
+                                                                            {1, kRevokeConsent},
+                                                                            {1, kRevokeToken},
+                                                                            {1, kChangeEntry},
+                                                                            {1, kRestart}}),
+                                             rc::gen::container<std::vector<int>>(13, number));
   rc::detail::checkGTest([&] {
     const auto knobs = *rc::gen::container<std::vector<int>>(108, number);
     const auto steps = *rc::gen::container<std::vector<Step>>(step);
-    if (server == nullptr || ++on_this_server == 20) {  // a new one now and then, or the log of one grows and grows
+    if (server == nullptr ||
+        ++on_this_server == 20) {  // a new one now and then, or the log of one grows and grows
       server.reset();
       server = std::make_unique<TestServer>();
       on_this_server = 0;
@@ -664,7 +820,8 @@ TEST(Model, the_server_and_the_reference_agree_on_every_sequence) {
     for (const Step& one : steps) sequence.execute(one);
   });
   std::cout << "tokens compared " << tally.compared << ", deepest chain " << tally.deepest << "\n";
-  for (const auto& [what, count] : tally.issued) std::cout << what << ": " << count << " issued, " << tally.refused[what] << " refused\n";
+  for (const auto& [what, count] : tally.issued)
+    std::cout << what << ": " << count << " issued, " << tally.refused[what] << " refused\n";
   if (HasFailure()) return;
   // A run that issued nothing would agree on everything.
   for (const char* what : {"authorize", "redeem", "alone", "exchange", "on-behalf-of", "refresh"}) {

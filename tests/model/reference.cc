@@ -37,9 +37,9 @@ class Knobs {
 
 constexpr Scopes kAllScopes = (1U << kScopes) - 1;
 constexpr Clock kGrantLifetime = 30 * 86400;
-constexpr Clock kCodeLifetime = 60;    // D-29
-constexpr Clock kRetryWindow = 60;     // of a refresh
-constexpr Clock kLongestAccess = 3600; // D-29
+constexpr Clock kCodeLifetime = 60;     // D-29
+constexpr Clock kRetryWindow = 60;      // of a refresh
+constexpr Clock kLongestAccess = 3600;  // D-29
 
 }  // namespace
 
@@ -76,7 +76,8 @@ World world_from(const std::vector<int>& numbers) {
     client.lifetime = knobs.time({60, 3600}).value_or(600);
     const unsigned named = knobs.next();
     if (i <= kOtherApp && named >= 224U) {
-      client.may_act = (named & 1U) != 0 ? Hop{true, static_cast<int>((named >> 1) % kAgents)} : Hop{false, kServer0};
+      client.may_act =
+          (named & 1U) != 0 ? Hop{true, static_cast<int>((named >> 1) % kAgents)} : Hop{false, kServer0};
     }
     const unsigned agent = knobs.next();
     if (i == kMiddle && agent >= 160U) client.agent = 3;
@@ -112,7 +113,9 @@ std::string describe_scopes(Scopes scopes) {
 
 std::string describe(const std::vector<Hop>& chain) {
   std::string text = "[";
-  for (const Hop& hop : chain) text += (text.size() > 1 ? " " : "") + std::string(hop.is_agent ? "agent" : "service") + std::to_string(hop.index);
+  for (const Hop& hop : chain)
+    text += (text.size() > 1 ? " " : "") + std::string(hop.is_agent ? "agent" : "service") +
+            std::to_string(hop.index);
   return text + "]";
 }
 
@@ -125,16 +128,20 @@ std::string describe(const World& world) {
     }
     return text + "}";
   };
-  const auto time = [](const std::optional<Clock>& value) { return value ? std::to_string(*value) + "s" : std::string("-"); };
+  const auto time = [](const std::optional<Clock>& value) {
+    return value ? std::to_string(*value) + "s" : std::string("-");
+  };
   for (int i = 0; i < kUsers; ++i) {
     const auto& user = world.users[static_cast<size_t>(i)];
-    out << "user" << i << " entitled to " << (user.entitlements ? "[" + describe_scopes(*user.entitlements) + "]" : "everything") << "\n";
+    out << "user" << i << " entitled to "
+        << (user.entitlements ? "[" + describe_scopes(*user.entitlements) + "]" : "everything") << "\n";
   }
   for (int i = 0; i < kAgents; ++i) {
     const auto& agent = world.agents[static_cast<size_t>(i)];
-    out << "agent" << i << " scopes [" << describe_scopes(agent.scopes) << "] clients " << bits(agent.clients) << " users " << bits(agent.users)
-        << " resources " << bits(agent.resources) << " to agents " << bits(agent.to_agents) << " services " << bits(agent.to_services)
-        << " depth " << agent.depth << " onward " << time(agent.onward_lifetime) << " reenters after " << bits(agent.reenter_after)
+    out << "agent" << i << " scopes [" << describe_scopes(agent.scopes) << "] clients " << bits(agent.clients)
+        << " users " << bits(agent.users) << " resources " << bits(agent.resources) << " to agents "
+        << bits(agent.to_agents) << " services " << bits(agent.to_services) << " depth " << agent.depth
+        << " onward " << time(agent.onward_lifetime) << " reenters after " << bits(agent.reenter_after)
         << " life " << agent.lifetime << "s refresh " << time(agent.refresh_lifetime) << "\n";
   }
   for (int i = 0; i < kClients; ++i) {
@@ -144,12 +151,16 @@ std::string describe(const World& world) {
     if (client.agent != kNobody) out << " is agent" << client.agent;
     if (client.acts_as_service) out << " acts as service";
     if (client.may_act) out << " may_act " << describe({*client.may_act});
-    out << " introduces " << bits(client.introduces) << " life " << client.lifetime << "s refresh " << time(client.refresh_lifetime) << "\n";
+    out << " introduces " << bits(client.introduces) << " life " << client.lifetime << "s refresh "
+        << time(client.refresh_lifetime) << "\n";
   }
   for (int i = 0; i < kResources; ++i) {
     const auto& resource = world.resources[static_cast<size_t>(i)];
-    out << "resource" << i << " scopes [" << describe_scopes(resource.scopes) << "] life " << time(resource.lifetime);
-    if (resource.mapped_from != 0) out << " maps [" << describe_scopes(resource.mapped_from) << "] to [" << describe_scopes(resource.mapped_to) << "]";
+    out << "resource" << i << " scopes [" << describe_scopes(resource.scopes) << "] life "
+        << time(resource.lifetime);
+    if (resource.mapped_from != 0)
+      out << " maps [" << describe_scopes(resource.mapped_from) << "] to ["
+          << describe_scopes(resource.mapped_to) << "]";
     out << "\n";
   }
   return out.str();
@@ -163,7 +174,8 @@ bool Model::stands(const Hop& hop, int64_t since) const {
 }
 
 bool Model::consent_alive(const Consent& consent) const {
-  return !consent.revoked && now < consent.ends && stands(users_[static_cast<size_t>(consent.user)], consent.given) &&
+  return !consent.revoked && now < consent.ends &&
+         stands(users_[static_cast<size_t>(consent.user)], consent.given) &&
          stands(clients_[static_cast<size_t>(consent.client)], consent.given) &&
          (consent.agent == kNobody || stands(agents_[static_cast<size_t>(consent.agent)], consent.given));
 }
@@ -174,9 +186,14 @@ bool Model::lineage_alive(int credential) const {
     const Credential& step = credentials[static_cast<size_t>(at)];
     if (step.ended) return false;
     if (!stands(clients_[static_cast<size_t>(step.client)], step.issued)) return false;
-    if (step.subject_user != kNobody && !stands(users_[static_cast<size_t>(step.subject_user)], step.issued)) return false;
-    if (step.subject_agent != kNobody && !stands(agents_[static_cast<size_t>(step.subject_agent)], step.issued)) return false;
-    if (step.subject_client != kNobody && !stands(clients_[static_cast<size_t>(step.subject_client)], step.issued)) return false;
+    if (step.subject_user != kNobody && !stands(users_[static_cast<size_t>(step.subject_user)], step.issued))
+      return false;
+    if (step.subject_agent != kNobody &&
+        !stands(agents_[static_cast<size_t>(step.subject_agent)], step.issued))
+      return false;
+    if (step.subject_client != kNobody &&
+        !stands(clients_[static_cast<size_t>(step.subject_client)], step.issued))
+      return false;
     for (const Hop& hop : step.chain) {
       if (!stands(hop, step.issued)) return false;
     }
@@ -189,10 +206,13 @@ bool Model::alive(int credential) const {
   return now < credentials[static_cast<size_t>(credential)].ends && lineage_alive(credential);
 }
 
-bool Model::is_active(int credential) const { return alive(credential) && !credentials[static_cast<size_t>(credential)].spent; }
+bool Model::is_active(int credential) const {
+  return alive(credential) && !credentials[static_cast<size_t>(credential)].spent;
+}
 
 int Model::root_of(int credential) const {
-  while (credentials[static_cast<size_t>(credential)].parent != kNobody) credential = credentials[static_cast<size_t>(credential)].parent;
+  while (credentials[static_cast<size_t>(credential)].parent != kNobody)
+    credential = credentials[static_cast<size_t>(credential)].parent;
   return credential;
 }
 
@@ -206,8 +226,10 @@ int Model::add(Credential credential) {
 
 bool Model::agent_accepts(int agent, int client, int user, int resource) const {
   const AgentEntry& entry = world.agents[static_cast<size_t>(agent)];
-  return is_up_agent(agent) && (has(entry.clients, client) || world.clients[static_cast<size_t>(client)].agent == agent) &&
-         (user == kNobody || has(entry.users, user)) && (resource == kNobody || has(entry.resources, resource));
+  return is_up_agent(agent) &&
+         (has(entry.clients, client) || world.clients[static_cast<size_t>(client)].agent == agent) &&
+         (user == kNobody || has(entry.users, user)) &&
+         (resource == kNobody || has(entry.resources, resource));
 }
 
 Scopes Model::offered(const Wish& wish) const {
@@ -222,8 +244,9 @@ std::vector<int> Model::covering(const Wish& wish) const {
   if (wish.asks_anew || offered(wish) != wish.scopes) return found;
   for (size_t i = 0; i < consents.size(); ++i) {
     const Consent& consent = consents[i];
-    if (consent.user == wish.user && consent.client == wish.client && consent.agent == wish.agent && within(wish.scopes, consent.scopes) &&
-        within(wish.resources, consent.resources) && (consent.offline || !wish.offline) && consent_alive(consent)) {
+    if (consent.user == wish.user && consent.client == wish.client && consent.agent == wish.agent &&
+        within(wish.scopes, consent.scopes) && within(wish.resources, consent.resources) &&
+        (consent.offline || !wish.offline) && consent_alive(consent)) {
       found.push_back(static_cast<int>(i));
     }
   }
@@ -231,15 +254,20 @@ std::vector<int> Model::covering(const Wish& wish) const {
 }
 
 bool Model::gives_code(const Wish& wish) const {
-  if (!is_up_client(wish.client) || !is_up_user(wish.user) || wish.scopes == 0 || wish.resources == 0) return false;
+  if (!is_up_client(wish.client) || !is_up_user(wish.user) || wish.scopes == 0 || wish.resources == 0)
+    return false;
   Scopes known = 0;
   for (int i = 0; i < kResources; ++i) {
     if (has(wish.resources, i)) known |= world.resources[static_cast<size_t>(i)].scopes;
   }
-  if (!within(wish.scopes, known) || !within(wish.scopes, world.clients[static_cast<size_t>(wish.client)].scopes)) return false;
+  if (!within(wish.scopes, known) ||
+      !within(wish.scopes, world.clients[static_cast<size_t>(wish.client)].scopes))
+    return false;
   if (wish.agent != kNobody) {
     const AgentEntry& agent = world.agents[static_cast<size_t>(wish.agent)];
-    if (!agent_accepts(wish.agent, wish.client, wish.user, kNobody) || !within(wish.scopes, agent.scopes) || !within(wish.resources, agent.resources)) return false;
+    if (!agent_accepts(wish.agent, wish.client, wish.user, kNobody) || !within(wish.scopes, agent.scopes) ||
+        !within(wish.resources, agent.resources))
+      return false;
   }
   if (offered(wish) == 0) return false;
   return !covering(wish).empty() || (offered(wish) & wish.ticked) != 0;
@@ -252,8 +280,15 @@ int Model::give_code(const Wish& wish, int earlier_consent) {
     given = offered(wish) & wish.ticked;
     int onward = kDeepest;
     if (wish.agent != kNobody) onward = wish.onward ? world.agents[static_cast<size_t>(wish.agent)].depth : 0;
-    consents.push_back({.user = wish.user, .client = wish.client, .agent = wish.agent, .scopes = given, .resources = wish.resources,
-                        .offline = wish.offline, .onward = onward, .ends = now + kGrantLifetime, .given = ++event_});
+    consents.push_back({.user = wish.user,
+                        .client = wish.client,
+                        .agent = wish.agent,
+                        .scopes = given,
+                        .resources = wish.resources,
+                        .offline = wish.offline,
+                        .onward = onward,
+                        .ends = now + kGrantLifetime,
+                        .given = ++event_});
     consent = static_cast<int>(consents.size()) - 1;
   }
   const Consent& basis = consents[static_cast<size_t>(consent)];
@@ -273,9 +308,10 @@ int Model::give_code(const Wish& wish, int earlier_consent) {
 
 // ---- Issuing ----
 
-std::optional<Scopes> Model::grantable(const std::optional<Scopes>& asked, Scopes from, const Credential& of, int client, int resource,
-                                       const std::vector<Hop>& chain) const {
-  Scopes ceiling = world.resources[static_cast<size_t>(resource)].scopes & world.clients[static_cast<size_t>(client)].scopes;
+std::optional<Scopes> Model::grantable(const std::optional<Scopes>& asked, Scopes from, const Credential& of,
+                                       int client, int resource, const std::vector<Hop>& chain) const {
+  Scopes ceiling = world.resources[static_cast<size_t>(resource)].scopes &
+                   world.clients[static_cast<size_t>(client)].scopes;
   for (const Hop& hop : chain) {
     if (hop.is_agent) ceiling &= world.agents[static_cast<size_t>(hop.index)].scopes;
   }
@@ -291,7 +327,8 @@ Clock Model::lifetime(int client, const std::vector<Hop>& chain, int resource) c
   for (const Hop& hop : chain) {
     if (hop.is_agent) shortest = std::min(shortest, world.agents[static_cast<size_t>(hop.index)].lifetime);
   }
-  if (const auto& limit = world.resources[static_cast<size_t>(resource)].lifetime) shortest = std::min(shortest, *limit);
+  if (const auto& limit = world.resources[static_cast<size_t>(resource)].lifetime)
+    shortest = std::min(shortest, *limit);
   return shortest;
 }
 
@@ -316,7 +353,8 @@ std::optional<Model::Issued> Model::issue_from(int source, const Ask& ask) {
   }
   if (!has(reach, resource)) return std::nullopt;
   for (const Hop& hop : from.chain) {
-    if (hop.is_agent && !agent_accepts(hop.index, ask.client, from.subject_user, resource)) return std::nullopt;
+    if (hop.is_agent && !agent_accepts(hop.index, ask.client, from.subject_user, resource))
+      return std::nullopt;
   }
   const auto scopes = grantable(ask.scopes, from.scopes, from, ask.client, resource, from.chain);
   if (!scopes) return std::nullopt;
@@ -333,8 +371,10 @@ std::optional<Model::Issued> Model::issue_from(int source, const Ask& ask) {
   return Issued{add(std::move(token)), kNobody};
 }
 
-std::optional<Model::Issued> Model::redeem(int code, const Ask& ask, bool right_verifier, bool right_redirect) {
-  if (!is_up_client(ask.client)) return std::nullopt;  // D-11: only a failed client authentication leaves the code
+std::optional<Model::Issued> Model::redeem(int code, const Ask& ask, bool right_verifier,
+                                           bool right_redirect) {
+  if (!is_up_client(ask.client))
+    return std::nullopt;  // D-11: only a failed client authentication leaves the code
   const bool is_own = credentials[static_cast<size_t>(code)].client == ask.client;
   if (credentials[static_cast<size_t>(code)].spent) {
     if (is_own && right_verifier) credentials[static_cast<size_t>(code)].ended = true;  // D-49
@@ -343,7 +383,8 @@ std::optional<Model::Issued> Model::redeem(int code, const Ask& ask, bool right_
   credentials[static_cast<size_t>(code)].spent = now;
   bool swapped = false;
   const Credential from = credentials[static_cast<size_t>(code)];
-  if (!is_own || !alive(code) || !right_verifier || !right_redirect || !proof_fits(from, ask, swapped)) return std::nullopt;
+  if (!is_own || !alive(code) || !right_verifier || !right_redirect || !proof_fits(from, ask, swapped))
+    return std::nullopt;
   auto issued = issue_from(code, ask);
   if (!issued) return issued;
   const ClientEntry& client = world.clients[static_cast<size_t>(ask.client)];
@@ -436,7 +477,8 @@ std::optional<Model::Issued> Model::pass_on(int subject, const Ask& ask, bool as
   const bool is_audience = client.resource != kNobody && client.resource == from.resource;
   if (!is_audience && (as_audience || !is_holder)) return std::nullopt;  // D-61, D-81
   const int target = ask.resource == kNobody ? from.resource : ask.resource;
-  const bool consented = from.consent != kNobody && has(consents[static_cast<size_t>(from.consent)].resources, target);
+  const bool consented =
+      from.consent != kNobody && has(consents[static_cast<size_t>(from.consent)].resources, target);
   if (target != from.resource && !is_audience && !consented) return std::nullopt;
 
   // Who acts next. Nobody new: the holder narrows what it has (D-66).
@@ -446,13 +488,19 @@ std::optional<Model::Issued> Model::pass_on(int subject, const Ask& ask, bool as
     next = Hop{true, ask.proof.agent};
   } else if (as_audience || !is_holder) {
     const Hop service{false, ask.client};
-    if (client.agent != kNobody) next = Hop{true, client.agent};
-    else if (as_audience || client.acts_as_service || from.may_act == service) next = service;
-    else return std::nullopt;  // never impersonation
+    if (client.agent != kNobody)
+      next = Hop{true, client.agent};
+    else if (as_audience || client.acts_as_service || from.may_act == service)
+      next = service;
+    else
+      return std::nullopt;  // never impersonation
   }
-  const std::optional<Hop> current = from.chain.empty() ? std::nullopt : std::optional<Hop>(from.chain.front());
+  const std::optional<Hop> current =
+      from.chain.empty() ? std::nullopt : std::optional<Hop>(from.chain.front());
   const std::optional<Hop> asked_again = next ? next : current;
-  if (asked_again && asked_again->is_agent && !agent_accepts(asked_again->index, ask.client, from.subject_user, target)) return std::nullopt;
+  if (asked_again && asked_again->is_agent &&
+      !agent_accepts(asked_again->index, ask.client, from.subject_user, target))
+    return std::nullopt;
 
   std::vector<Hop> chain = from.chain;
   int hops_left = from.hops_left;
@@ -462,8 +510,9 @@ std::optional<Model::Issued> Model::pass_on(int subject, const Ask& ask, bool as
     if (from.may_act && !is_named) return std::nullopt;  // D-73
     const bool is_same = current == next;
     // The agent that passes on: the outermost one, or the one that acts alone.
-    const std::optional<int> passing = current ? (current->is_agent ? std::optional<int>(current->index) : std::nullopt)
-                                               : (from.subject_agent != kNobody ? std::optional<int>(from.subject_agent) : std::nullopt);
+    const std::optional<int> passing =
+        current ? (current->is_agent ? std::optional<int>(current->index) : std::nullopt)
+                : (from.subject_agent != kNobody ? std::optional<int>(from.subject_agent) : std::nullopt);
     const bool is_own = next->is_agent ? next->index == client.agent : next->index == ask.client;
     const bool is_introduced = next->is_agent && has(client.introduces, next->index);
     if (!passing && !is_same && !is_named && !is_introduced && !(is_own && is_audience)) return std::nullopt;
@@ -471,8 +520,9 @@ std::optional<Model::Issued> Model::pass_on(int subject, const Ask& ask, bool as
     if (!is_same && !is_itself_alone) {
       const bool was_here = std::find(chain.begin(), chain.end(), *next) != chain.end();
       // The exception names whom it may follow (D-68); a service is named by no agent's entry here.
-      const bool may_return = next->is_agent && current && current->is_agent &&
-                              has(world.agents[static_cast<size_t>(next->index)].reenter_after, current->index);
+      const bool may_return =
+          next->is_agent && current && current->is_agent &&
+          has(world.agents[static_cast<size_t>(next->index)].reenter_after, current->index);
       if (was_here && !may_return) return std::nullopt;
       if (static_cast<int>(chain.size()) >= kDeepest) return std::nullopt;  // D-69
       if (hops_left == 0) return std::nullopt;
@@ -483,7 +533,8 @@ std::optional<Model::Issued> Model::pass_on(int subject, const Ask& ask, bool as
       }
       chain.insert(chain.begin(), *next);
       --hops_left;
-      if (next->is_agent) hops_left = std::min(hops_left, world.agents[static_cast<size_t>(next->index)].depth);
+      if (next->is_agent)
+        hops_left = std::min(hops_left, world.agents[static_cast<size_t>(next->index)].depth);
     }
   }
 
@@ -506,12 +557,14 @@ std::optional<Model::Issued> Model::pass_on(int subject, const Ask& ask, bool as
 }
 
 std::optional<Model::Issued> Model::exchange(int subject, const Ask& ask) {
-  if (!is_up_client(ask.client) || !world.clients[static_cast<size_t>(ask.client)].may_exchange) return std::nullopt;
+  if (!is_up_client(ask.client) || !world.clients[static_cast<size_t>(ask.client)].may_exchange)
+    return std::nullopt;
   return pass_on(subject, ask, false);
 }
 
 std::optional<Model::Issued> Model::on_behalf_of(int subject, const Ask& ask) {
-  if (!is_up_client(ask.client) || !world.clients[static_cast<size_t>(ask.client)].may_call_on_behalf) return std::nullopt;
+  if (!is_up_client(ask.client) || !world.clients[static_cast<size_t>(ask.client)].may_call_on_behalf)
+    return std::nullopt;
   if (credentials[static_cast<size_t>(subject)].subject_user == kNobody) return std::nullopt;  // D-84
   return pass_on(subject, ask, true);
 }
@@ -519,7 +572,8 @@ std::optional<Model::Issued> Model::on_behalf_of(int subject, const Ask& ask) {
 void Model::revoke(int credential, int client) {
   const Credential& token = credentials[static_cast<size_t>(credential)];
   if (!is_up_client(client) || token.client != client) return;
-  credentials[static_cast<size_t>(token.what == What::kRefresh ? root_of(credential) : credential)].ended = true;
+  credentials[static_cast<size_t>(token.what == What::kRefresh ? root_of(credential) : credential)].ended =
+      true;
 }
 
 }  // namespace behalf::reference

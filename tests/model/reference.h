@@ -1,6 +1,6 @@
-// What should happen, decided a second time: a small model of delegation, written from the specification and not from the
-// server. It shares no code with src/. Where the server copies what it needs from node to node, the model keeps only what
-// was done and walks the history: who stopped when, what came from what.
+// What should happen, decided a second time: a small model of delegation, written from the specification and
+// not from the server. It shares no code with src/. Where the server copies what it needs from node to node,
+// the model keeps only what was done and walks the history: who stopped when, what came from what.
 #pragma once
 
 #include <array>
@@ -21,7 +21,8 @@ inline constexpr int kAgents = 4;
 inline constexpr int kResources = 3;
 inline constexpr int kDeepest = 4;  // D-69
 
-// The clients: two apps, the middle tier (which is resource 2), the servers of resources 0 and 1, and agent 0's own client.
+// The clients: two apps, the middle tier (which is resource 2), the servers of resources 0 and 1, and agent
+// 0's own client.
 enum : int { kApp, kOtherApp, kMiddle, kServer0, kServer1, kRuntime, kClients };
 
 // Who acts: an agent, or a service under its client's name.
@@ -115,8 +116,8 @@ struct Credential {
 
 // How the agent proves itself in a request.
 struct Proof {
-  int agent = kNobody;      // nobody: no actor_token
-  bool is_replay = false;   // an assertion that was used before
+  int agent = kNobody;     // nobody: no actor_token
+  bool is_replay = false;  // an assertion that was used before
 };
 
 struct Ask {
@@ -130,7 +131,7 @@ class Model {
  public:
   explicit Model(World the_world) : world(std::move(the_world)) {}
 
-  const World world;
+  World world;  // the operator may change entries; what was issued before is judged by what they say now
   Clock now = 0;
   std::vector<Consent> consents;
   std::vector<Credential> credentials;
@@ -188,7 +189,9 @@ class Model {
     standing.up = false;
     standing.stopped = ++event_;
   }
-  static bool stands(const Standing& standing, int64_t since) { return standing.up && standing.stopped < since; }
+  static bool stands(const Standing& standing, int64_t since) {
+    return standing.up && standing.stopped < since;
+  }
   bool stands(const Hop& hop, int64_t since) const;
   bool consent_alive(const Consent& consent) const;
   bool alive(int credential) const;
@@ -197,8 +200,8 @@ class Model {
   Scopes offered(const Wish& wish) const;
   bool agent_accepts(int agent, int client, int user, int resource) const;
   // Nothing if what is asked may not be given, or nothing is left.
-  std::optional<Scopes> grantable(const std::optional<Scopes>& asked, Scopes from, const Credential& of, int client,
-                                  int resource, const std::vector<Hop>& chain) const;
+  std::optional<Scopes> grantable(const std::optional<Scopes>& asked, Scopes from, const Credential& of,
+                                  int client, int resource, const std::vector<Hop>& chain) const;
   Clock lifetime(int client, const std::vector<Hop>& chain, int resource) const;
   std::optional<Issued> issue_from(int source, const Ask& ask);
   // Whether the agent's proof is what the chain asks for; `swapped`: it proved another agent.
