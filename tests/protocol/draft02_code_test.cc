@@ -134,5 +134,23 @@ TEST_F(Code, D18_nothing_outlives_the_consent_it_rests_on) {  // C-13
   EXPECT_EQ(server.introspect("ca", late.text("refresh_token")).json.find_integer("exp"), given + 30 * 86400);
 }
 
+TEST_F(Code, D36_the_client_gives_no_more_than_its_entry_says_by_now) {
+  const auto before = code("ca", "a1", "r1.read r2.read");
+  server.change("clients", "ca", "scopes", json::Value::Array{"r2.read"});
+  EXPECT_EQ(server.token("ca", server.redemption(before, "a1")).text("scope"), "r2.read");
+  server.change("clients", "ca", "scopes", json::Value::Array{"r1.read", "r2.read"});
+  const std::string token = server.token("ca", server.redemption(code("ca", "a1", "r1.read r2.read"), "a1")).text("access_token");
+  server.change("clients", "r1-server", "scopes", json::Value::Array{"r1.read"});
+  EXPECT_EQ(server.exchange("r1-server", token, "a2").text("scope"), "r1.read");
+}
+
+TEST_F(Code, D36_the_person_gives_no_more_than_she_has_by_now) {
+  const auto before = code("ca", "a1", "r1.read r2.read");
+  const std::string token = server.token("ca", server.redemption(code("ca", "a1", "r1.read r2.read"), "a1")).text("access_token");
+  server.change("users", "u1", "entitlements", json::Value::Array{"r2.read"});
+  EXPECT_EQ(server.token("ca", server.redemption(before, "a1")).text("scope"), "r2.read");
+  EXPECT_EQ(server.exchange("r1-server", token, "a2").text("scope"), "r2.read");
+}
+
 }  // namespace
 }  // namespace behalf::test
