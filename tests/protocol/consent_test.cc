@@ -120,6 +120,7 @@ TEST_F(Consent, D18_only_an_exact_earlier_decision_answers) {  // C-10 to C-16, 
   EXPECT_TRUE(must_decide(asked("a1", "r1.read offline_access")));
   EXPECT_TRUE(must_decide(asked("", "r1.read")));
   EXPECT_TRUE(must_decide(with(asked("a1", "r2.read"), {{"resource", kR2}})));
+  EXPECT_TRUE(must_decide(with(base, {{"resource", kM1}})));  // the same scope elsewhere
   EXPECT_TRUE(must_decide(with(base, {{"redirect_uri", "http://127.0.0.1:1/loop"}})));
   EXPECT_FALSE(must_decide(base));
   server.change("agents", "a1", "owner", "someone-else");

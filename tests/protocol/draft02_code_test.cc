@@ -116,5 +116,41 @@ TEST_F(Code, S3_2_the_request_has_one_form) {  // E-24, E-27, E-28, E-30, 60 to 
   EXPECT_EQ(chain_of(extra.text("access_token")), std::vector<std::string>{"a1"});
 }
 
+TEST_F(Code, D13_a_shared_secret_proves_the_client_and_not_its_agent) {
+  server.change("clients", "ca", "agent", "a1");
+  expect_refused(server, server.token("ca", server.redemption(code(), "")), 400, "invalid_request", "actor_token_missing");
+  const Reply reply = server.token("ca", server.redemption(code(), "a1"));
+  EXPECT_EQ(chain_of(reply.text("access_token")), std::vector<std::string>{"a1"}) << reply.body;
+}
+
+TEST_F(Code, D18_nothing_outlives_the_consent_it_rests_on) {  // C-13
+  const int64_t given = server.clock.now().seconds();
+  const auto redeemed = [&] { return server.token("ca", server.redemption(code("ca", "a1", "r1.read offline_access"), "a1")); };
+  ASSERT_EQ(redeemed().status, 200);
+  server.clock.advance(Seconds{30 * 86400 - 100});
+  const Reply late = redeemed();
+  ASSERT_EQ(late.status, 200) << late.body;
+  EXPECT_EQ(claims_of(late.text("access_token")).find_integer("exp"), given + 30 * 86400);
+  EXPECT_EQ(server.introspect("ca", late.text("refresh_token")).json.find_integer("exp"), given + 30 * 86400);
+}
+
+TEST_F(Code, D36_the_client_gives_no_more_than_its_entry_says_by_now) {
+  const auto before = code("ca", "a1", "r1.read r2.read");
+  server.change("clients", "ca", "scopes", json::Value::Array{"r2.read"});
+  EXPECT_EQ(server.token("ca", server.redemption(before, "a1")).text("scope"), "r2.read");
+  server.change("clients", "ca", "scopes", json::Value::Array{"r1.read", "r2.read"});
+  const std::string token = server.token("ca", server.redemption(code("ca", "a1", "r1.read r2.read"), "a1")).text("access_token");
+  server.change("clients", "r1-server", "scopes", json::Value::Array{"r1.read"});
+  EXPECT_EQ(server.exchange("r1-server", token, "a2").text("scope"), "r1.read");
+}
+
+TEST_F(Code, D36_the_person_gives_no_more_than_she_has_by_now) {
+  const auto before = code("ca", "a1", "r1.read r2.read");
+  const std::string token = server.token("ca", server.redemption(code("ca", "a1", "r1.read r2.read"), "a1")).text("access_token");
+  server.change("users", "u1", "entitlements", json::Value::Array{"r2.read"});
+  EXPECT_EQ(server.token("ca", server.redemption(before, "a1")).text("scope"), "r2.read");
+  EXPECT_EQ(server.exchange("r1-server", token, "a2").text("scope"), "r2.read");
+}
+
 }  // namespace
 }  // namespace behalf::test

@@ -149,5 +149,19 @@ TEST(Lifecycle, D30_a_deleted_id_that_comes_back_revives_nothing) {  // P-12, 22
   EXPECT_FALSE(server.is_active("r2-server", tree.obo));
 }
 
+TEST(Lifecycle, D30_a_client_in_the_middle_takes_along_what_came_through_it) {
+  TestServer server;
+  const Reply first = server.flow("ca", "a1", "r1.read r2.read");
+  const Reply second = server.exchange("r1-server", first.text("access_token"), "a2", {{"resource", kR2}, {"scope", "r2.read"}});
+  ASSERT_EQ(second.status, 200) << second.body;
+  const std::string third = server.exchange("r2-server", second.text("access_token"), "a4").text("access_token");
+  ASSERT_EQ(chain_of(third), (std::vector<std::string>{"a4", "a2", "a1"}));  // agents alone: no client is an actor here
+  ASSERT_TRUE(server.is_active("r2-server", third));
+  server.suspend("client", "r1-server");
+  EXPECT_FALSE(server.is_active("r2-server", third));
+  server.resume("client", "r1-server");
+  EXPECT_FALSE(server.is_active("r2-server", third));
+}
+
 }  // namespace
 }  // namespace behalf::test
