@@ -97,6 +97,9 @@ TEST(StepUp, what_cannot_be_had_is_said) {  // 89, RFC 9470 §5
                              R"({"a":{"acr":{"essential":true,"value":"x"}},"b":{"acrs":{"essential":true,"value":"y"}}})"}) {
     expect_sent_back(server, ask(server, with(server.authorization("ca", "a1", "r1.read", make_pkce()), {{"claims", claims}})), "invalid_request", "claims_acr");
   }
+  for (const std::string& values : {std::string("a\x01"), std::string("\xC3\xA9"), std::string(501, 'x')}) {
+    expect_sent_back(server, ask(server, with(server.authorization("ca", "a1", "r1.read", make_pkce()), {{"acr_values", values}})), "invalid_request", "acr_values");
+  }
   // By a push the same.
   EXPECT_EQ(server.as("ca", "/par", with(server.authorization("ca", "a1", "r1.read", make_pkce()), {{"claims", claims_for("gold")}})).status, 201);
 }
