@@ -28,6 +28,16 @@ TEST(MyAgents, shows_each_grant_and_takes_back_one_or_all_of_an_agent) {  // C-1
   EXPECT_TRUE(server.is_active("r1-server", first));
   EXPECT_EQ(thief.get("/agents").body.find("Agent a1"), std::string::npos);
 
+  // With a page of her own, another person still ends nothing of his.
+  Decision hers;
+  hers.user = "u2";
+  ASSERT_NE(next_code(server, thief, "ca", "a2", "r1.read", kR1, hers).code, "");
+  const std::string own = hidden_input(thief.get("/agents").body, "/agents/revoke", "csrf");
+  ASSERT_NE(own, "");
+  thief.post("/agents/revoke", {{"csrf", own}, {"delegation", grant}});
+  EXPECT_EQ(text_at(server.last_audit(), "reason"), "grant_of_other_person");
+  EXPECT_TRUE(server.is_active("r1-server", first));
+
   EXPECT_EQ(browser.post("/agents/revoke", {{"csrf", csrf}, {"delegation", grant}}).status, 303);
   EXPECT_FALSE(server.is_active("r1-server", first));
   EXPECT_TRUE(server.is_active("r1-server", other_client));

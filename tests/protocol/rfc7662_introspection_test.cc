@@ -77,5 +77,15 @@ TEST(Rfc7662, S2_1_only_authenticated_clients_may_ask) {  // 221
   EXPECT_TRUE(server.is_active("r1-server", t1));
 }
 
+TEST(Rfc7662, S2_2_a_rotated_refresh_token_is_inactive) {
+  TestServer server;
+  const std::string first = server.flow("ca", "a1", "r1.read offline_access").text("refresh_token");
+  ASSERT_TRUE(server.is_active("ca", first));
+  const Reply next = server.token("ca", {{"grant_type", "refresh_token"}, {"refresh_token", first},
+                                         {"actor_token", server.assertion("a1")}, {"actor_token_type", kJwtType}});
+  ASSERT_TRUE(server.is_active("ca", next.text("refresh_token"))) << next.body;
+  EXPECT_FALSE(server.is_active("ca", first));
+}
+
 }  // namespace
 }  // namespace behalf::test
