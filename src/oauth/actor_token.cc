@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "crypto/hash.h"
 #include "crypto/jwt.h"
+#include "oauth/issuance.h"
 #include "oauth/liveness.h"
 #include "oauth/own_token.h"
 
@@ -34,8 +35,9 @@ Result<ActorProof, ActorFault> read_actor_token(Call& call, std::string_view act
   if (!actor_token_type.empty() && actor_token_type != kJwtType && actor_token_type != kAccessTokenType) {
     return bad_request("actor_token_type_unsupported");
   }
-  // One of ours, known by its hash, needs no reading.
-  if (actor_token_type.empty() || actor_token_type == kAccessTokenType) {
+  // One of ours, known by its hash, needs no reading. An actor token is never opaque.
+  if ((actor_token_type.empty() || actor_token_type == kAccessTokenType) &&
+      !parse_handle(kAccessTokenPrefix, actor_token)) {
     if (const auto node = call.services.token_cache.find(actor_token))
       return ActorProof(IssuedActorToken{*node});
   }
