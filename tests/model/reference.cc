@@ -365,6 +365,7 @@ std::optional<Model::Issued> Model::issue_from(int source, const Ask& ask) {
   token.resource = resource;
   token.may_act = world.clients[static_cast<size_t>(ask.client)].may_act;
   token.ends = std::min(now + lifetime(ask.client, from.chain, resource), consent.ends);
+  if (from.what == What::kRefresh) token.ends = std::min(token.ends, from.ends);  // I3
   token.spent.reset();
   token.successor = kNobody;
   if (token.ends <= now) return std::nullopt;
