@@ -430,6 +430,7 @@ Task<http::Response> AdminApi::set_status(http::Request& http_request, std::stri
     const std::string name = *id;
     bool found = false;
     bool changed = false;
+    bool stored = true;
     size_t ended = 0;
     // A stop starts a new epoch: what was issued before is dead, also after a return (I5).
     const auto turn = [&](auto principal) {
@@ -443,7 +444,7 @@ Task<http::Response> AdminApi::set_status(http::Request& http_request, std::stri
     auto pending = call.commit([&](store::Transaction& transaction) {
       found = changed = false;
       ended = 0;
-      bool stored = true;
+      stored = true;
       store::GrantFilter filter;
       if (kind == "user") {
         call.audit.user = name;
@@ -468,8 +469,10 @@ Task<http::Response> AdminApi::set_status(http::Request& http_request, std::stri
           if (changed) stored = transaction.put_client(next);
         }
       }
-      if (!found || !stored)
-        return call.deny({oauth::ErrorCode::kInvalidRequest, "", "unknown_" + std::string(kind), {}});
+      if (!found || !stored) {
+        const std::string reason = (found ? "not_stored_" : "unknown_") + std::string(kind);
+        return call.deny({oauth::ErrorCode::kInvalidRequest, "", reason, {}});
+      }
       if (changed && status == Status::kSuspended) {
         ended = oauth::end_grants(call, transaction, filter, std::string(kind) + "_suspended");
       }
@@ -479,6 +482,7 @@ Task<http::Response> AdminApi::set_status(http::Request& http_request, std::stri
     });
     co_await pending.durable();
     if (!found) co_return admin_error(404, "there is no " + std::string(kind) + " \"" + name + "\"");
+    if (!stored) co_return admin_error(409, "\"" + name + "\" could not be changed; nothing has been");
     json::Value out;
     out.set("id", name);
     out.set("status", name_of(status));

@@ -109,7 +109,7 @@ Task<http::Response> FrontChannel::login(http::Request& http_request) {
     co_await pending.durable();
     if (!signed_in) {
       co_return login_page(call, visitor, request ? &*request : nullptr, username,
-                           "The user name or the password is not right.", 401);
+                           "The username or the password is not right.", 401);
     }
     http::Response response =
         http::redirect(request ? path("/consent") + "?request=" + request->id.text() : path("/agents"));
