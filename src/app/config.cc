@@ -252,6 +252,20 @@ Result<Config, std::string> read_config(const std::string& path) {
                             "error_dialect must be \"registered\" or \"successor\"");
     }
     {
+      Table limits(root.table("limits"), path, complaint);
+      const auto limit = [&](const char* key, uint32_t& target) {
+        target = static_cast<uint32_t>(limits.integer(key, target, 0, 1'000'000));
+      };
+      limit("failures", settings.limits.failures);
+      limit("failures_per_minute", settings.limits.failures_per_minute);
+      limit("sign_in_failures", settings.limits.sign_in_failures);
+      limit("sign_in_failures_per_minute", settings.limits.sign_in_failures_per_minute);
+      limit("prompts_per_hour", settings.limits.prompts_per_hour);
+      limit("pushed_requests", settings.limits.pushed_requests);
+      limit("open_requests", settings.limits.open_requests);
+      limit("sessions_per_user", settings.limits.sessions_per_user);
+    }
+    {
       Table passwords(root.table("passwords"), path, complaint);
       const unsigned cores = std::max(2U, std::thread::hardware_concurrency());
       config.password_threads = static_cast<unsigned>(passwords.integer("threads", cores - 1, 1, 64));

@@ -36,7 +36,8 @@ struct Runtime::Parts {
         store(connector_for(from),
               [](std::string_view bytes) { return std::string(as_text(crypto::sha256(bytes))); }),
         passwords(from.password_threads),
-        services{config.settings, clock, random, store, keys, token_cache, verifying_keys, passwords},
+        limits(config.settings.limits, config.settings.pushed_request_lifetime, config.settings.interaction_lifetime, clock, random),
+        services{config.settings, clock, random, store, keys, token_cache, verifying_keys, passwords, limits},
         assets(config.settings.issuer),
         templates(embedded_web(), assets.urls()),
         front_channel(services, templates),
@@ -48,6 +49,7 @@ struct Runtime::Parts {
   oauth::TokenCache token_cache;
   oauth::VerifyingKeys verifying_keys;
   oauth::PasswordPool passwords;
+  oauth::Limits limits;
   oauth::Services services;
   Assets assets;
   console::Templates templates;

@@ -14,6 +14,8 @@ class Clock {
  public:
   virtual ~Clock() = default;
   virtual UnixTime now() const = 0;
+  // Never goes back and never jumps; says nothing about the date.
+  virtual int64_t steady_microseconds() const = 0;
 };
 
 class Random {
@@ -26,6 +28,7 @@ class Random {
 class SystemClock final : public Clock {
  public:
   UnixTime now() const override;
+  int64_t steady_microseconds() const override;
 };
 
 }  // namespace behalf

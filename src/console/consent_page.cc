@@ -162,6 +162,7 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
     co_await pending.durable();
     switch (result) {
       case Result::kAllowed:
+        services_.limits.refund(oauth::Limits::Kind::kPrompt, {prompt_name(visitor.session, *request)});
         co_return respond(to, oauth::success_parameters(services_.settings, to,
                                                         oauth::write_handle(oauth::kCodePrefix, code)));
       case Result::kRefused:

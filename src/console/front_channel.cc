@@ -23,6 +23,12 @@ FrontChannel::FrontChannel(oauth::Services& services, const Templates& templates
 
 std::string FrontChannel::path(std::string_view suffix) const { return base_path_ + std::string(suffix); }
 
+std::string FrontChannel::prompt_name(const std::optional<Session>& session,
+                                      const AuthorizationRequest& request) {
+  return (session ? session->user.text() : std::string{}) + ' ' + request.client.text() + ' ' +
+         request.agent.text();
+}
+
 std::string FrontChannel::seal(std::string_view purpose, std::string_view a, std::string_view b) const {
   std::string context(purpose);
   for (const std::string_view part : {a, b}) {
@@ -71,19 +77,21 @@ http::Response FrontChannel::respond(const oauth::ReturnAddress& to,
 }
 
 Task<http::Response> FrontChannel::refuse_with_page(Call& call, OAuthError refusal, int status) {
-  call.deny(refusal);
-  co_await oauth::record(call);
-  co_return page(status, templates_.render(ErrorPage{
-                             .title = "This request cannot go on",
-                             .message = refusal.description,
-                             .hint = "Nothing was allowed. Go back to the app you came from and start again.",
-                             .reference = call.audit.request_id}));
+  co_await oauth::record_refusal(call, refusal);
+  http::Response response =
+      page(status, templates_.render(
+                       ErrorPage{.title = "This request cannot go on",
+                                 .message = refusal.description,
+                                 .hint = "Nothing was allowed. Go back to the app you came from and start again.",
+                                 .reference = call.audit.request_id}));
+  if (refusal.retry_after.count > 0)
+    response.headers.set("Retry-After", std::to_string(refusal.retry_after.count));
+  co_return response;
 }
 
 Task<http::Response> FrontChannel::refuse_to_client(Call& call, const oauth::ReturnAddress& to,
                                                     OAuthError refusal) {
-  call.deny(refusal);
-  co_await oauth::record(call);
+  co_await oauth::record_refusal(call, refusal);
   co_return respond(to, oauth::error_parameters(services_.settings, to, refusal));
 }
 
@@ -224,6 +232,14 @@ Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationReques
   if (must_sign_in && request.prompt.none) {  // X08
     refusal = error(ErrorCode::kLoginRequired, "the person must sign in", "no_session");
   }
+  oauth::Limits& limits = services_.limits;
+  const std::string network = oauth::network_of(call.request.peer);
+  const std::string prompt = prompt_name(visitor.session, request);
+  if (!visitor.session) {
+    // Kept on disk for whoever asks: not without end.
+    if (const auto wait = limits.wait(oauth::Limits::Kind::kOpenRequest, {network}))
+      co_return co_await refuse_with_page(call, oauth::too_many_requests(*wait, "limit_open_requests"), 429);
+  }
   std::optional<Grant> covering;
   std::optional<oauth::Offer> offer;
   if (!must_sign_in) {
@@ -239,6 +255,11 @@ Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationReques
     if (covering) co_return co_await answer_with_code(call, *offer, *visitor.session, *covering);
     if (!refusal && request.prompt.none) {  // X08
       refusal = error(ErrorCode::kConsentRequired, "the person must decide", "no_covering_consent");
+    }
+    // Asking again and again until somebody says yes is no way to get consent.
+    if (!refusal && limits.wait(oauth::Limits::Kind::kPrompt, {prompt})) {
+      refusal = error(ErrorCode::kAccessDenied, "the person was asked too often; try again later",
+                      "limit_prompts");
     }
   }
   if (refusal) {
@@ -258,6 +279,10 @@ Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationReques
     call.allow();
   });
   co_await pending.durable();
+  if (!visitor.session)
+    limits.charge(oauth::Limits::Kind::kOpenRequest, {network});
+  else if (!must_sign_in)
+    limits.charge(oauth::Limits::Kind::kPrompt, {prompt});
   http::Response response =
       http::redirect(path(must_sign_in ? "/login" : "/consent") + "?request=" + request.id.text());
   response.headers.set("Cache-Control", "no-store");

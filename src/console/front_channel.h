@@ -53,6 +53,8 @@ class FrontChannel {
                             const AuthorizationRequest* request, std::string_view username,
                             std::string_view error, int status) const;
   std::string path(std::string_view suffix) const;
+  // Who is asked for what, as the limit on prompts counts it.
+  static std::string prompt_name(const std::optional<Session>& session, const AuthorizationRequest& request);
   std::string seal(std::string_view purpose, std::string_view a, std::string_view b) const;
 
   oauth::Services& services_;

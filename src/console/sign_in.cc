@@ -72,6 +72,27 @@ Task<http::Response> FrontChannel::login(http::Request& http_request) {
             call, error(ErrorCode::kInvalidRequest,
                         "This request has ended, or was opened in another browser.", "request_unusable"));
     }
+    // Counted before the password is looked at, so that many at once gain nothing. By address, so that a stranger locks
+    // nobody out; the same for people who do not exist.
+    using Kind = oauth::Limits::Kind;
+    oauth::Limits& limits = services_.limits;
+    const std::string network = oauth::network_of(call.request.peer);
+    auto wait = limits.wait(Kind::kAccount, {username, network});
+    if (!wait) wait = limits.wait(Kind::kAddress, {network});
+    if (wait) {
+      co_await oauth::record_refusal(call, oauth::too_many_requests(*wait, "limit_sign_in"));
+      http::Response response = login_page(
+          call, visitor, request ? &*request : nullptr, username,
+          "Too many attempts. Wait " + in_words(*wait) + " before you try again.", 429);
+      response.headers.set("Retry-After", std::to_string(wait->count));
+      co_return response;
+    }
+    limits.charge(Kind::kAccount, {username, network});
+    limits.charge(Kind::kAddress, {network});
+    const auto refund = [&] {
+      limits.refund(Kind::kAccount, {username, network});
+      limits.refund(Kind::kAddress, {network});
+    };
     std::shared_ptr<const User> user;
     if (is_utf8(username) && username.size() <= 255 && !username.empty()) {
       co_await services_.store.read(
@@ -81,7 +102,16 @@ Task<http::Response> FrontChannel::login(http::Request& http_request) {
     std::string phc = user == nullptr ? std::string{} : user->password_hash;
     Secret password{std::string(form->get(field::kPassword))};
     const auto verdict = co_await services_.passwords.verify(std::move(phc), std::move(password));
-    if (verdict == oauth::PasswordPool::Verdict::kBusy) co_return oauth::unavailable_response();
+    if (verdict == oauth::PasswordPool::Verdict::kBusy) {
+      refund();
+      http::Response busy = page(
+          503, templates_.render(ErrorPage{.title = "Too many people sign in at this moment",
+                                           .message = "Nothing is wrong with your password; it was not looked at.",
+                                           .hint = "Try again in a few seconds.",
+                                           .reference = call.audit.request_id}));
+      busy.headers.set("Retry-After", "2");
+      co_return busy;
+    }
     if (user != nullptr) call.audit.user = user->id.text();
     if (request) {
       call.audit.client = request->client.text();
@@ -103,6 +133,10 @@ Task<http::Response> FrontChannel::login(http::Request& http_request) {
       // The id of a session before sign-in is never the id after it.
       if (visitor.session) (void)transaction.end_session(visitor.session->id, call.now);
       transaction.insert_session(made->session);
+      if (const uint32_t most = services_.settings.limits.sessions_per_user; most > 0) {
+        const size_t ended = transaction.end_oldest_sessions(user->id, most, call.now);
+        if (ended > 0) call.audit.details.set("sessions_ended", static_cast<int64_t>(ended));
+      }
       call.audit.details.set("acr", made->session.sign_in.acr);
       call.allow();
     });
@@ -111,6 +145,8 @@ Task<http::Response> FrontChannel::login(http::Request& http_request) {
       co_return login_page(call, visitor, request ? &*request : nullptr, username,
                            "The username or the password is not right.", 401);
     }
+    refund();
+    if (request) limits.charge(Kind::kPrompt, {prompt_name(made->session, *request)});
     http::Response response =
         http::redirect(request ? path("/consent") + "?request=" + request->id.text() : path("/agents"));
     response.headers.set("Cache-Control", "no-store");

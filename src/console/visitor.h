@@ -31,7 +31,7 @@ inline bool needs_sign_in(const AuthorizationRequest& request, const std::option
 }
 
 inline oauth::OAuthError error(oauth::ErrorCode code, std::string_view description, std::string_view reason) {
-  return {code, std::string(description), std::string(reason), {}};
+  return {code, std::string(description), std::string(reason), {}, {}};
 }
 
 }  // namespace behalf::console

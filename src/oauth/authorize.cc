@@ -406,6 +406,10 @@ Task<http::Response> push(Call& call) {
   const Challenge challenge = challenge_for(call.request);
   if (!client) co_return co_await refuse_call(call, client.reason(), challenge);
 
+  Limits& limits = call.services.limits;
+  if (const auto wait = limits.wait(Limits::Kind::kPushedRequest, {client->id().text()}))
+    co_return co_await refuse_call(call, too_many_requests(*wait, "limit_pushed_requests"), challenge);
+
   http::Form parameters = authorization_in_current_names(call.settings(), *form).form;
   if (!parameters.has("client_id")) parameters.add("client_id", client->id().text());
   Answer<AuthorizationRequest> request = refuse(ErrorCode::kInvalidRequest, "", "");
@@ -453,6 +457,7 @@ Task<http::Response> push(Call& call) {
   });
   co_await pending.durable();
   if (refusal) co_return error_response(*refusal, challenge);
+  limits.charge(Limits::Kind::kPushedRequest, {client->id().text()});
   std::string body;
   json::ObjectWriter writer(body);
   writer.add("request_uri", write_handle(kRequestUriPrefix, handle)).add("expires_in", lifetime.count).end();

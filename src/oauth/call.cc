@@ -89,9 +89,18 @@ Task<void> record(Call& call) {
   co_await pending.durable();
 }
 
-Task<http::Response> refuse_call(Call& call, OAuthError error, Challenge challenge) {
+Task<void> record_refusal(Call& call, const OAuthError& error) {
   call.deny(error);
+  if (error.code == ErrorCode::kTooManyRequests) {
+    const auto unwritten = call.services.limits.admit_record();
+    if (!unwritten) co_return;
+    if (*unwritten > 0) call.audit.details.set("unwritten_before", static_cast<int64_t>(*unwritten));
+  }
   co_await record(call);
+}
+
+Task<http::Response> refuse_call(Call& call, OAuthError error, Challenge challenge) {
+  co_await record_refusal(call, error);
   co_return error_response(error, challenge);
 }
 

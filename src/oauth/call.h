@@ -59,6 +59,9 @@ Task<http::Response> answer(Services& services, http::Request& request, std::str
 // `what` as a decision of its own where nothing else is to be done: records `call.audit`.
 Task<void> record(Call& call);
 
+// Denies and records. What a limit refuses is written at most ten times a second; a record says how many were not.
+Task<void> record_refusal(Call& call, const OAuthError& error);
+
 // Denies, records, answers.
 Task<http::Response> refuse_call(Call& call, OAuthError error, Challenge challenge = Challenge::kNone);
 

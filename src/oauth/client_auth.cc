@@ -5,6 +5,15 @@
 #include "crypto/jwt.h"
 
 namespace behalf::oauth {
+
+// What the request says about its client; nothing of it is proved.
+struct PresentedClient {
+  std::string client_id;
+  std::optional<Secret> secret;
+  bool used_basic = false;
+  std::string_view assertion;
+};
+
 namespace {
 
 constexpr std::string_view kJwtBearerAssertion = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -14,15 +23,8 @@ Refused<OAuthError> not_authenticated(std::string_view reason) {
   return refuse(ErrorCode::kInvalidClient, "client authentication failed", reason);
 }
 
-struct Presented {
-  std::string client_id;
-  std::optional<Secret> secret;
-  bool used_basic = false;
-  std::string_view assertion;
-};
-
 // RFC 6749 §2.3.1: "Basic" and base64 of form-encoded id ":" form-encoded secret.
-std::optional<Presented> read_basic(std::string_view header) {
+std::optional<PresentedClient> read_basic(std::string_view header) {
   constexpr std::string_view kScheme = "Basic ";
   if (header.size() < kScheme.size()) return std::nullopt;
   for (size_t i = 0; i < kScheme.size(); ++i) {
@@ -35,11 +37,11 @@ std::optional<Presented> read_basic(std::string_view header) {
   const auto id = http::percent_decode(std::string_view(*decoded).substr(0, colon), http::Plus::kSpace);
   const auto secret = http::percent_decode(std::string_view(*decoded).substr(colon + 1), http::Plus::kSpace);
   if (!id || !secret || id->empty()) return std::nullopt;
-  return Presented{.client_id = *id, .secret = Secret(*secret), .used_basic = true, .assertion = {}};
+  return PresentedClient{.client_id = *id, .secret = Secret(*secret), .used_basic = true, .assertion = {}};
 }
 
-Answer<Presented> read_presented(const http::Request& request, const http::Form& form) {
-  Presented presented;
+Answer<PresentedClient> read_presented(const http::Request& request, const http::Form& form) {
+  PresentedClient presented;
   const bool has_assertion = form.has("client_assertion") || form.has("client_assertion_type");
   const bool has_body_secret = form.has("client_secret");
   const size_t headers = request.headers.count("Authorization");
@@ -79,10 +81,7 @@ Challenge challenge_for(const http::Request& request) {
   return request.headers.find("Authorization") != nullptr ? Challenge::kBasic : Challenge::kNone;
 }
 
-Answer<AuthenticatedClient> authenticate_client(Call& call, const http::Form& form) {
-  const Presented presented = TRY(read_presented(call.request, form));
-  if (is_registry_id(presented.client_id)) call.audit.client = presented.client_id;
-
+Answer<AuthenticatedClient> prove_client(const Call& call, const PresentedClient& presented) {
   AuthenticatedClient proved;
   proved.client_ = call.services.store.registry().find_client(presented.client_id);
 
@@ -133,6 +132,19 @@ Answer<AuthenticatedClient> authenticate_client(Call& call, const http::Form& fo
     if (!proved.client_->is_public()) return not_authenticated("no_credentials");
   }
   if (!proved.client_->is_active()) return not_authenticated("client_inactive");
+  return proved;
+}
+
+Answer<AuthenticatedClient> authenticate_client(Call& call, const http::Form& form) {
+  const PresentedClient presented = TRY(read_presented(call.request, form));
+  if (is_registry_id(presented.client_id)) call.audit.client = presented.client_id;
+  // Before any signature is looked at. Counted by address as well: a stranger's failures are not the client's.
+  Limits& limits = call.services.limits;
+  const std::string network = network_of(call.request.peer);
+  if (const auto wait = limits.wait(Limits::Kind::kStranger, {presented.client_id, network}))
+    return Refused{too_many_requests(*wait, "limit_client_authentication")};
+  auto proved = prove_client(call, presented);
+  if (!proved) limits.charge(Limits::Kind::kStranger, {presented.client_id, network});
   return proved;
 }
 

@@ -15,6 +15,8 @@
 
 namespace behalf::oauth {
 
+struct PresentedClient;
+
 // Only authenticate_client makes one: whoever holds it may rely on the proof.
 class AuthenticatedClient {
  public:
@@ -26,7 +28,7 @@ class AuthenticatedClient {
   const std::string& assertion() const { return assertion_; }
 
  private:
-  friend Answer<AuthenticatedClient> authenticate_client(Call&, const http::Form&);
+  friend Answer<AuthenticatedClient> prove_client(const Call&, const PresentedClient&);
   friend Answer<Fine> confirm_client(Call&, const AuthenticatedClient&, store::Transaction&);
   AuthenticatedClient() = default;
   std::shared_ptr<const Client> client_;
@@ -35,7 +37,8 @@ class AuthenticatedClient {
   UnixTime assertion_expires_at_;
 };
 
-// Sets audit.client as soon as the request names one. The refusal is always invalid_client with one text.
+// Sets audit.client as soon as the request names one. The refusal is always invalid_client with one text, or 429
+// for who failed too often from this address.
 Answer<AuthenticatedClient> authenticate_client(Call& call, const http::Form& form);
 
 // Inside the transaction, first thing: still active, not changed since (else the call is restarted),

@@ -58,6 +58,8 @@ Row row_of(ErrorCode code) {
       return {"insufficient_user_authentication", 400};  // RFC 9470 §3
     case ErrorCode::kUnmetAuthenticationRequirements:
       return {"unmet_authentication_requirements", 400};  // RFC 9470 §5
+    case ErrorCode::kTooManyRequests:
+      return {"temporarily_unavailable", 429};  // RFC 6585 §4
     case ErrorCode::kServerError:
       return {"server_error", 500};
     case ErrorCode::kTemporarilyUnavailable:
@@ -128,9 +130,13 @@ http::Response write_error(int status, std::string_view error, std::string_view 
 std::string_view name_of(ErrorCode code) { return row_of(code).name; }
 int status_of(ErrorCode code) { return row_of(code).status; }
 
+OAuthError too_many_requests(Seconds wait, std::string_view reason) {
+  return {ErrorCode::kTooManyRequests, "too many attempts failed; wait before the next one", std::string(reason), {}, wait};
+}
+
 OAuthError actor_error(ErrorDialect dialect, ActorError what, std::string_view reason) {
   const ActorRow row = row_of(what);
-  OAuthError error{row.registered, std::string(row.prefix), std::string(reason), {}};
+  OAuthError error{row.registered, std::string(row.prefix), std::string(reason), {}, {}};
   if (dialect == ErrorDialect::kSuccessor) {
     error.code = row.successor;
     error.description.clear();
@@ -145,6 +151,7 @@ http::Response error_response(const OAuthError& error, Challenge challenge) {
   if (error.code == ErrorCode::kInvalidClient && challenge == Challenge::kBasic) {
     response.headers.set("WWW-Authenticate", "Basic realm=\"behalf\", charset=\"UTF-8\"");
   }
+  if (error.retry_after.count > 0) response.headers.set("Retry-After", std::to_string(error.retry_after.count));
   return response;
 }
 

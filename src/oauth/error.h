@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "http/message.h"
 
 namespace behalf::oauth {
@@ -34,6 +35,7 @@ enum class ErrorCode {
   kConsentDenied,
   kInsufficientUserAuthentication,
   kUnmetAuthenticationRequirements,
+  kTooManyRequests,
   kServerError,
   kTemporarilyUnavailable,
 };
@@ -43,6 +45,7 @@ struct OAuthError {
   std::string description;  // may be shown to the caller
   std::string reason;       // for the audit log alone; never leaves the process otherwise
   std::string extra;        // further members of the JSON answer, each preceded by a comma; empty: none
+  Seconds retry_after{0};   // the Retry-After header; 0: none
 };
 
 template <class T>
@@ -50,8 +53,11 @@ using Answer = Result<T, OAuthError>;
 
 inline Refused<OAuthError> refuse(ErrorCode code, std::string_view description, std::string_view reason,
                                   std::string extra = {}) {
-  return Refused{OAuthError{code, std::string(description), std::string(reason), std::move(extra)}};
+  return Refused{OAuthError{code, std::string(description), std::string(reason), std::move(extra), {}}};
 }
+
+// Over a limit (oauth/limits.h): 429 with Retry-After.
+OAuthError too_many_requests(Seconds wait, std::string_view reason);
 
 // What an agent or its proof can be refused for, apart from what OAuth itself refuses (decision D-10). One
 // table says it in both dialects; an answer never mixes them.

@@ -10,6 +10,7 @@
 #include "model/delegation.h"
 #include "oauth/error.h"
 #include "oauth/keys.h"
+#include "oauth/limits.h"
 #include "oauth/password_pool.h"
 #include "oauth/token_cache.h"
 #include "oauth/verifying_keys.h"
@@ -37,6 +38,7 @@ struct Settings {
   bool legacy_draft00 = false;  // the -00 draft's names and grant type are understood too (D-44)
   bool obo_emit_act = true;     // false: On-Behalf-Of tokens carry no `act`, as Microsoft's do (D-82)
   ErrorDialect error_dialect = ErrorDialect::kRegistered;  // (D-10)
+  LimitSettings limits;
 };
 
 // How long an expired node is kept. A refresh token that was passed on lives no longer than this, so that the
@@ -52,6 +54,7 @@ struct Services {
   TokenCache& token_cache;
   VerifyingKeys& verifying_keys;
   PasswordPool& passwords;
+  Limits& limits;
 };
 
 }  // namespace behalf::oauth

@@ -49,6 +49,22 @@ void add_correlation(const Call& call, OAuthError& refusal) {
   json::append_string(refusal.extra, sent.empty() ? call.audit.request_id : sent);
 }
 
+// How often this client was refused of late. Whoever claims a public client's name is counted by his address.
+class FailureCount {
+ public:
+  FailureCount(const Call& call, const AuthenticatedClient& client)
+      : limits_(call.services.limits),
+        client_(client.id().text()),
+        network_(client.registration().is_public() ? network_of(call.request.peer) : std::string{}) {}
+  std::optional<Seconds> wait() const { return limits_.wait(Limits::Kind::kClient, {client_, network_}); }
+  void charge() const { limits_.charge(Limits::Kind::kClient, {client_, network_}); }
+
+ private:
+  Limits& limits_;
+  std::string client_;
+  std::string network_;
+};
+
 Task<http::Response> attempt(Call& call) {
   auto form = read_form(call.request, {"resource", "audience"});
   if (!form) co_return co_await refuse_call(call, form.reason());
@@ -56,6 +72,9 @@ Task<http::Response> attempt(Call& call) {
   auto client = authenticate_client(call, *form);
   const Challenge challenge = challenge_for(call.request);
   if (!client) co_return co_await refuse_call(call, client.reason(), challenge);
+  const FailureCount failures(call, *client);
+  if (const auto wait = failures.wait())
+    co_return co_await refuse_call(call, too_many_requests(*wait, "limit_failures"), challenge);
   const CurrentNames names = token_request_in_current_names(call.settings(), *form);
   if (names.is_draft00) call.audit.details.set("draft", "00");
   auto type = find_grant_type(names.form.get("grant_type"));
@@ -105,6 +124,7 @@ Task<http::Response> attempt(Call& call) {
   }
   co_await pending.durable();
   if (!issuance) {
+    failures.charge();
     OAuthError refusal = issuance.reason();
     if (is_microsoft) add_correlation(call, refusal);
     co_return error_response(refusal, challenge);

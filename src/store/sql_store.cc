@@ -538,6 +538,14 @@ bool SqlTransaction::end_session(const SessionId& id, UnixTime now) {
   return database_.query(kEnd, {id.text(), now.milliseconds}, [](const Row&) {}) == 1;
 }
 
+size_t SqlTransaction::end_oldest_sessions(const UserId& user, uint32_t keep, UnixTime now) {
+  // Their ids are in the order of time.
+  constexpr Statement kEnd{
+      "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL AND id NOT IN "
+      "(SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL ORDER BY id DESC LIMIT $3) RETURNING id"};
+  return database_.query(kEnd, {user.text(), now.milliseconds, static_cast<int64_t>(keep)}, [](const Row&) {});
+}
+
 size_t SqlTransaction::end_user_sessions(const UserId& user, UnixTime now) {
   constexpr Statement kEnd{
       "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id"};

@@ -118,6 +118,7 @@ class SqlTransaction final : public Transaction {
   void insert_session(const Session& session) override;
   void touch_session(const SessionId& id, UnixTime now) override;
   bool end_session(const SessionId& id, UnixTime now) override;
+  size_t end_oldest_sessions(const UserId& user, uint32_t keep, UnixTime now) override;
   size_t end_user_sessions(const UserId& user, UnixTime now) override;
   void append_audit(const AuditRecord& record, UnixTime now) override;
   size_t purge(UnixTime before, size_t limit) override;

@@ -136,6 +136,8 @@ class Transaction : public ReadTransaction {
   virtual void insert_session(const Session& session) = 0;
   virtual void touch_session(const SessionId& id, UnixTime now) = 0;
   [[nodiscard]] virtual bool end_session(const SessionId& id, UnixTime now) = 0;
+  // Ends all but the `keep` newest of those that are open; how many.
+  virtual size_t end_oldest_sessions(const UserId& user, uint32_t keep, UnixTime now) = 0;
   virtual size_t end_user_sessions(const UserId& user, UnixTime now) = 0;
 
   // Numbers, chains and stores the record.

@@ -221,7 +221,7 @@ def main():
         subprocess.run([program, "init", folder, "--issuer", ISSUER], check=True, stdout=subprocess.DEVNULL)
         with open(folder + "/behalf.toml", "w") as file:
             file.write(f'issuer = "{ISSUER}"\nkeys = "behalf.keys"\n[listen]\naddress = "127.0.0.1"\nport = 0\n'
-                       '[admin]\nsocket = "behalf.sock"\n[store]\nsqlite = "behalf.db"\n')
+                       '[admin]\nsocket = "behalf.sock"\n[store]\nsqlite = "behalf.db"\n[limits]\nfailures = 0\n')
         server.start()
         subprocess.run([program, "apply", folder + "/state.toml", "--config", folder + "/behalf.toml"],
                        check=True, stdout=subprocess.DEVNULL)

@@ -262,6 +262,11 @@ void TestServer::start() {
   server_ = std::make_unique<http::Server>(config_.listen, http::Limits{}, 2U, runtime_->public_handler());
 }
 
+void TestServer::trust_forwarded_addresses() {
+  config_.listen.trusted_proxies = {"127.0.0.1"};
+  restart();
+}
+
 void TestServer::configure(const std::function<void(oauth::Settings&)>& change) {
   change(config_.settings);
   restart();

@@ -28,6 +28,7 @@ namespace behalf::test {
 class FakeClock final : public Clock {
  public:
   UnixTime now() const override { return {milliseconds_.load()}; }
+  int64_t steady_microseconds() const override { return milliseconds_.load() * 1000; }
   void advance(Seconds span) { milliseconds_ += span.count * 1000; }
   void set(UnixTime time) { milliseconds_ = time.milliseconds; }
 
@@ -182,6 +183,8 @@ class TestServer {
   oauth::Services& services() { return runtime_->services(); }
   // The same server and store with other settings.
   void configure(const std::function<void(oauth::Settings&)>& change);
+  // The same server and store behind a proxy whose X-Forwarded-For counts.
+  void trust_forwarded_addresses();
   // Stops the server and opens the store again: what was remembered must still be known.
   void restart();
 
