@@ -75,6 +75,8 @@ Result<ActorProof, ActorFault> read_actor_token(Call& call, std::string_view act
                                         .require_jti = true},
                                        *keys, call.now);
   if (!verified) return bad_token("actor_token: " + std::string(describe(verified.reason())));
+  // D-08: bound to a key by proof of possession, and no such proof is understood here: not a bearer token.
+  if (verified->claims().find("cnf") != nullptr) return bad_token("actor_token_proof_missing");
   ActorAssertion assertion{.agent = agent->id.text(),
                            .agent_version = agent->version,
                            .jti = std::string(verified->jti()),

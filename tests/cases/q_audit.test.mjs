@@ -1,0 +1,69 @@
+// Q: the log.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { M1, R1, R2, Server, claimsOf } from './support/cast.mjs';
+
+let server;
+before(async () => { server = await Server.start(); });
+after(async () => { await server?.stop(); });
+
+test('Q-01, Q-02 one query by grant tells the whole lineage, with person, client and agent apart', async () => {
+  const own = (await server.flow({ scope: 'm1.use r2.read', resource: M1 })).access_token;
+  const second = (await server.exchange('m1', own, 'a2', { resource: R2, scope: 'r2.read' })).json.access_token;
+  const third = (await server.onBehalfOf('m1', own, `${R2}/r2.read`)).json.access_token;
+  assert.equal(await server.isActive('r2-server', second), true);
+  const records = await server.audit(100, '--grant', claimsOf(own).grant_id);
+  const events = records.map(({ event }) => event);
+  for (const event of ['consent.allow', 'token.authorization_code', 'token.token-exchange', 'token.jwt-bearer', 'introspect']) assert.ok(events.includes(event), `${event} in ${events}`);
+  const issued = records.find(({ event }) => event === 'token.authorization_code');
+  assert.deepEqual([issued.user, issued.client, issued.agent], ['u1', 'ca', 'a1']);
+  const nodes = new Map(records.filter(({ node }) => node).map((record) => [record.node, record]));
+  for (const token of [second, third]) {
+    let at = nodes.get(claimsOf(token).jti);
+    assert.ok(at, 'the token is in the log');
+    for (let steps = 0; at?.parent && nodes.has(at.parent) && steps < 10; ++steps) at = nodes.get(at.parent);
+    assert.ok(['consent.allow', 'authorize.stored_consent', 'token.authorization_code'].includes(at.event), at.event);
+  }
+});
+
+test('Q-03 the caller hears little, the log says why', async () => {
+  const wrong = await server.redeem(await server.code(), { code_verifier: 'x'.repeat(43) });
+  const [one] = await server.audit();
+  const spent = await server.code();
+  await server.redeem(spent);
+  const reused = await server.redeem(spent);
+  const [two] = await server.audit();
+  assert.equal(wrong.text, reused.text);
+  assert.notEqual(one.reason, two.reason);
+});
+
+test('Q-04 no secret anywhere', () => server.noSecretAnywhere());
+
+test('Q-06 by agent: all people; by person: all agents', async () => {
+  for (const [user, agent] of [['u1', 'a1'], ['u2', 'a1'], ['u1', 'a2']]) await server.flow({ user, agent });
+  const byAgent = await server.audit(1000, '--agent', 'a1');
+  assert.deepEqual(new Set(byAgent.map(({ user }) => user).filter(Boolean)), new Set(['u1', 'u2']));
+  const byPerson = await server.audit(1000, '--user', 'u1');
+  assert.ok(byPerson.some(({ agent }) => agent === 'a2') && byPerson.some(({ agent }) => agent === 'a1'));
+  assert.ok(byPerson.every(({ user }) => user === 'u1'));
+});
+
+test('Q-07 a cascade: one record an object that ended, with the cause', async () => {
+  const flow = await server.flow({ scope: 'm1.use r2.read', resource: M1, agent: 'a1', prompt: 'consent' });
+  const child = (await server.exchange('m1', flow.access_token, 'a2', { resource: R2, scope: 'r2.read' })).json.access_token;
+  const grant = claimsOf(flow.access_token).grant_id;
+  await server.cli('grant', 'revoke', grant);
+  const records = await server.audit(200, '--grant', grant);
+  const ended = records.filter(({ event }) => /ended|revoke|end/.test(event));
+  for (const token of [flow.access_token, child]) assert.ok(ended.some(({ node }) => node === claimsOf(token).jti), `${JSON.stringify(ended)} tells of ${claimsOf(token).jti}`);
+});
+
+test('the log is one chain', async () => {
+  const { stdout } = await server.cli('audit', 'tail', '--json', '-n', '10000');
+  const { createHash } = await import('node:crypto');
+  const entries = stdout.trim().split('\n').map((line) => JSON.parse(line));
+  assert.ok(entries.length > 20);
+  entries.forEach(({ record }, index) => { if (index) assert.equal(record.seq, entries[index - 1].record.seq + 1); });
+  assert.equal(new Set(entries.map(({ hash }) => hash)).size, entries.length);
+  assert.ok(createHash);
+});
