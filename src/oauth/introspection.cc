@@ -1,6 +1,7 @@
 #include "oauth/introspection.h"
 
 #include "base/secret.h"
+#include "oauth/authority.h"
 #include "oauth/client_auth.h"
 #include "oauth/endings.h"
 #include "oauth/form.h"
@@ -71,6 +72,15 @@ OAuthError public_client() {
 }
 OAuthError token_missing() { return {ErrorCode::kInvalidRequest, "token is required", "token_missing", {}}; }
 
+// What was taken from client, agents, person or resource since the token was issued is no longer said of it.
+ScopeSet still_allowed(store::ReadTransaction& transaction, const Node& node, const Resource* resource) {
+  const auto client = transaction.find_client(node.client);
+  const auto left = narrow(
+      transaction, std::nullopt, node.scope,
+      {.client = client.get(), .chain = &node.chain, .subject = &node.subject, .resource = resource});
+  return left ? *left : ScopeSet{};
+}
+
 Task<http::Response> introspect(Call& call) {
   auto form = read_form(call.request, {});
   if (!form) co_return co_await refuse_call(call, form.reason());
@@ -114,6 +124,21 @@ Task<http::Response> introspect(Call& call) {
     }
     active = found.node;
     resource = transaction.find_resource(active->resource);
+    if (active->kind == NodeKind::kAccessToken && !active->scope.empty()) {
+      const ScopeSet left = still_allowed(transaction, *active, resource.get());
+      if (left.empty()) {
+        active.reset();
+        call.audit.outcome = AuditOutcome::kDenied;
+        call.audit.error = "inactive";
+        call.audit.reason = "scope_withdrawn";
+        return;
+      }
+      if (left != active->scope) {
+        auto less = std::make_shared<Node>(*active);
+        less->scope = left;
+        active = std::move(less);
+      }
+    }
     call.allow();
   });
   co_await pending.durable();

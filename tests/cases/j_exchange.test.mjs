@@ -227,7 +227,7 @@ test('J-47 what the person did not allow to be passed on stays', async () => {
 });
 
 test('J-53 two valid tokens of unrelated delegations give nothing', async () => {
-  const other = (await server.flow({ client: 'cb', agent: 'a4', scope: 'm1.use r2.read', resource: M1 })).access_token;
+  const other = (await server.flow({ client: 'cb', agent: 'a4', scope: 'r2.read', resource: M1 })).access_token;
   await bad('invalid_request', other, 'a6', {}, 'm1', /onward/);
   const plain = (await server.flow({ client: 'cb', agent: null, scope: 'm1.use r2.read', resource: M1 })).access_token;
   await bad('invalid_request', plain, 'a4', {}, 'm1', /no_basis/);

@@ -28,12 +28,16 @@ namespace behalf::test {
 class FakeClock final : public Clock {
  public:
   UnixTime now() const override { return {milliseconds_.load()}; }
-  int64_t steady_microseconds() const override { return milliseconds_.load() * 1000; }
-  void advance(Seconds span) { milliseconds_ += span.count * 1000; }
+  int64_t steady_microseconds() const override { return steady_.load() * 1000; }
+  void advance(Seconds span) {
+    milliseconds_ += span.count * 1000;
+    if (span.count > 0) steady_ += span.count * 1000;
+  }
   void set(UnixTime time) { milliseconds_ = time.milliseconds; }
 
  private:
   std::atomic<int64_t> milliseconds_{1'795'000'000'000};
+  std::atomic<int64_t> steady_{5'000};
 };
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
