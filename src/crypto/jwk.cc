@@ -233,7 +233,7 @@ bool VerifyingKey::verify(std::string_view message, std::string_view signature) 
 }
 
 // RFC 7517 §5 wants keys that are not understood to be ignored, so that a set may hold encryption keys or
-// newer algorithms beside ours. STRICTER: a key of ours that is malformed or invalid refuses the set, because
+// newer algorithms beside ours. STRICTER: a key of ours that is malformed, invalid or weak refuses the set, because
 // dropping it in silence would show up as "unknown key" somewhere else; so does the same `kid` twice for one
 // algorithm.
 Result<std::vector<VerifyingKey>, KeyFault> import_key_set(const json::Value& jwks) {
@@ -246,9 +246,7 @@ Result<std::vector<VerifyingKey>, KeyFault> import_key_set(const json::Value& jw
     Result<VerifyingKey, KeyFault> key = VerifyingKey::import(entry);
     if (!key) {
       const KeyFault fault = key.reason();
-      const bool is_ignored =
-          fault == KeyFault::kUnsupported || fault == KeyFault::kWrongUse || fault == KeyFault::kWeak;
-      if (is_ignored) continue;
+      if (fault == KeyFault::kUnsupported || fault == KeyFault::kWrongUse) continue;
       return refuse(fault);
     }
     const bool is_ambiguous = std::any_of(keys.begin(), keys.end(), [&](const VerifyingKey& other) {
