@@ -43,6 +43,14 @@ Task<http::Response> readiness(oauth::Services& services) {
   try {
     co_await services.store.read(
         [](store::ReadTransaction& transaction) { (void)transaction.last_epoch(""); });
+    // What can be read may still not be written. Where the last commit failed only another one tells; so a server
+    // that nobody is sent to notices by itself when all is well again.
+    if (services.store.is_failing()) {
+      const std::string id = make_ordered_id(services.clock.now(), services.random);
+      const UnixTime until = services.clock.now();
+      co_await services.store.transact(
+          [&](store::Transaction& transaction) { (void)transaction.remember_jti("", id, until); });
+    }
   } catch (const std::exception&) {
     is_ready = false;
   }

@@ -96,7 +96,7 @@ std::string write_request(const Target& target, const ClientRequest& request) {
 
 struct Client::Impl {
   Impl(Target where, Seconds timeout_after) : target(std::move(where)), timeout(timeout_after) {
-    ignore_broken_pipes();
+    ignore_write_signals();
     if (target.tls) trust.emplace(TlsContext::client(target.ca_file));
   }
 

@@ -634,7 +634,7 @@ struct Server::Impl {
 };
 
 Server::Server(const Listen& listen, const Limits& limits, unsigned threads, Handler handler) {
-  ignore_broken_pipes();
+  ignore_write_signals();
   impl_ = std::make_unique<Impl>(listen, limits, threads, std::move(handler));
   impl_->start();
 }

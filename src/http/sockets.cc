@@ -196,6 +196,9 @@ size_t affordable_connections(size_t wanted) {
   return std::min<size_t>(wanted, descriptors.rlim_cur - spare);
 }
 
-void ignore_broken_pipes() { std::signal(SIGPIPE, SIG_IGN); }
+void ignore_write_signals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+}
 
 }  // namespace behalf::http

@@ -53,6 +53,6 @@ std::vector<std::string> canonical_addresses(const std::vector<std::string>& tex
 size_t affordable_connections(size_t wanted);
 
 // Writing to a connection the peer has closed is an error to handle, not a signal that ends the process.
-void ignore_broken_pipes();
+void ignore_write_signals();
 
 }  // namespace behalf::http

@@ -109,6 +109,8 @@ class Committer::Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
+  bool is_failing() const { return is_failing_.load(std::memory_order_relaxed); }
+
   void enqueue(std::shared_ptr<State> state) {
     bool is_first = false;
     {
@@ -192,10 +194,12 @@ class Committer::Engine {
     } catch (const std::exception& unknown) {
       // The callers have heard the decisions, so they cannot be made anew.
       roll_back();
+      is_failing_.store(true, std::memory_order_relaxed);
       for (const auto& state : group)
         set_fault(*state, std::make_exception_ptr(StoreUnavailable(unknown.what())));
       return announce(group, Phase::durable);
     }
+    if (is_failing_.load(std::memory_order_relaxed)) is_failing_.store(false, std::memory_order_relaxed);
     if (hooks_.committed) hooks_.committed();
     for (const auto& state : group) state->work = nullptr;  // what it captured may belong to the caller
     announce(group, Phase::durable);
@@ -215,6 +219,7 @@ class Committer::Engine {
 
   // Every caller gets an exception of its own: they are read and dropped on different threads.
   void fail(Group group, const std::string& why) {
+    is_failing_.store(true, std::memory_order_relaxed);
     for (const auto& state : group) {
       state->is_faulty_when_decided = true;
       set_fault(*state, std::make_exception_ptr(StoreUnavailable(why)));
@@ -260,6 +265,7 @@ class Committer::Engine {
   std::mutex mutex_;  // guards queue_, is_idle_, is_stopping_
   std::condition_variable something_waits_;
   std::vector<std::shared_ptr<State>> queue_;
+  std::atomic<bool> is_failing_{false};
   bool is_idle_ = false;
   bool is_stopping_ = false;
 
@@ -272,6 +278,8 @@ class Committer::Engine {
 
 Committer::Committer(std::unique_ptr<Connector> connector, CommitterHooks hooks)
     : engine_(std::make_unique<Engine>(std::move(connector), std::move(hooks))) {}
+
+bool Committer::is_failing() const { return engine_->is_failing(); }
 
 Committer::~Committer() = default;
 

@@ -76,6 +76,9 @@ class Committer {
   // until durable (or the fault) has been awaited. Throws StoreUnavailable if the queue is full.
   Pending submit(std::function<void(Database&)> work);
 
+  // The newest batch could not be committed: what would be written now would probably be refused. Any thread.
+  bool is_failing() const;
+
   // Submits and blocks until durable: start-up, tests, tools. Not on a loop thread, not inside a work.
   void run(std::function<void(Database&)> work);
 

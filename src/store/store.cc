@@ -192,6 +192,8 @@ Store::~Store() {
   impl_->committer.reset();
 }
 
+bool Store::is_failing() const { return impl_->committer->is_failing(); }
+
 Committer::Pending Store::submit(Work work) {
   return impl_->committer->submit([impl = impl_.get(), work = std::move(work)](Database& database) {
     SqlTransaction transaction(database, impl->registry, &impl->state);

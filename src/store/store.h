@@ -174,6 +174,8 @@ class Store {
   // Agents, clients and resources as last committed, for use on any thread. A decision made from it must be
   // confirmed inside the transaction (compare `version`).
   const RegistryView& registry() const;
+  // The newest commit failed: the store may be full, locked or away.
+  bool is_failing() const;
   // The latest time any committed decision was made at: what a clock that stepped back is noticed by.
   UnixTime high_water() const;
 

@@ -197,15 +197,16 @@ async function freePort() {
 export class Server {
   keys = {};
   secrets = {};
-  #seen = new Set();
-  #offset = 0;
-  #browsers = new Map();
+  _seen = new Set();
+  _offset = 0;
+  _browsers = new Map();
 
-  // `config`: lines for the end of behalf.toml. `clock`: with a wall clock that advance() moves.
-  static async start({ config = '', clock = false, change = () => {} } = {}) {
+  // `config`: lines for the end of behalf.toml. `clock`: with a wall clock that advance() moves. `store`: the line of [store],
+  // where it is not SQLite in the folder. `folder`: an empty one to use, and to remove.
+  static async start({ config = '', clock = false, store, folder, change = () => {} } = {}) {
     if (!binary) throw new Error('BEHALF does not name the binary to test');
     const server = new Server();
-    server.folder = await mkdtemp(join(tmpdir(), 'behalf-cases-'));
+    server.folder = folder ?? await mkdtemp(join(tmpdir(), 'behalf-cases-'));
     server.at = (name) => join(server.folder, name);
     server.port = await freePort();
     server.issuer = `http://127.0.0.1:${server.port}`;
@@ -216,7 +217,9 @@ export class Server {
     await run(binary, ['init', server.folder, '--port', String(server.port), '--issuer', server.issuer]);
     // The cases fail on purpose and often; limits have cases of their own.
     const limits = config.includes('[limits]') ? '' : '[limits]\nfailures = 0\nsign_in_failures = 0\nprompts_per_hour = 0\n';
-    await writeFile(server.at('behalf.toml'), `${await readFile(server.at('behalf.toml'), 'utf8')}\n${limits}${config}\n`);
+    let text = await readFile(server.at('behalf.toml'), 'utf8');
+    if (store) text = text.replace(/^sqlite = .*$/m, store);
+    await writeFile(server.at('behalf.toml'), `${text}\n${limits}${config}\n`);
     await server.spawn();
     try {
       await server.apply();
@@ -233,9 +236,9 @@ export class Server {
   }
 
   async spawn() {
-    const fake = {};
+    const fake = process.env.LD_PRELOAD_FOR_SERVER ? { LD_PRELOAD: process.env.LD_PRELOAD_FOR_SERVER } : {};
     if (this.hasClock) {
-      await this.#writeClock();
+      await this._writeClock();
       Object.assign(fake, { LD_PRELOAD: SO, FAKETIME_TIMESTAMP_FILE: this.at('clock'), FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' });
       assert.ok(existsSync(SO), 'libfaketime is installed');
     }
@@ -262,15 +265,15 @@ export class Server {
   }
 
   // ---- Time ----
-  async #writeClock() {
-    await writeFile(this.at('clock.new'), `+${this.#offset}s\n`);
+  async _writeClock() {
+    await writeFile(this.at('clock.new'), `+${this._offset}s\n`);
     await rename(this.at('clock.new'), this.at('clock'));
   }
-  get now() { return Math.floor(Date.now() / 1000) + this.#offset; }
+  get now() { return Math.floor(Date.now() / 1000) + this._offset; }
   async advance(seconds) {
     assert.ok(this.hasClock);
-    this.#offset += seconds;
-    await this.#writeClock();
+    this._offset += seconds;
+    await this._writeClock();
   }
 
   // ---- HTTP ----
@@ -324,7 +327,7 @@ export class Server {
   async metadata() { return (await this.http('/.well-known/oauth-authorization-server')).json; }
 
   // ---- Proofs ----
-  secret(text) { this.#seen.add(text); return text; }
+  secret(text) { this._seen.add(text); return text; }
   // A self-signed actor assertion; `claims` replace (undefined removes).
   proof(agent, claims = {}, header = {}, key = this.keys[agent]) {
     return this.secret(signJwt(key, { iss: agent, sub: agent, aud: this.issuer, iat: this.now, exp: this.now + 60, jti: randomUUID(), ...claims }, header));
@@ -347,12 +350,12 @@ export class Server {
   }
   // A browser in which that person is signed in; always the same one, so that passwords are hashed once.
   async browser(user = 'u1') {
-    if (!this.#browsers.has(user)) {
+    if (!this._browsers.has(user)) {
       const browser = new Browser(this);
       await browser.signIn(user);
-      this.#browsers.set(user, browser);
+      this._browsers.set(user, browser);
     }
-    return this.#browsers.get(user);
+    return this._browsers.get(user);
   }
   // A code for that person, client and agent.
   async code({ user = 'u1', scopes, ...request } = {}) {
@@ -422,7 +425,7 @@ export class Server {
   async noSecretAnywhere() {
     const { stdout } = await this.cli('audit', 'tail', '--json', '-n', '10000');
     for (const [where, text] of [['the audit log', stdout], ['the output', this.said]]) {
-      for (const secret of this.#seen) {
+      for (const secret of this._seen) {
         // A handle's first part is its public id; a JWT's last part is what makes it one.
         assert.ok(!text.includes(secret.slice(-24)), `${where} shows ${secret.slice(0, 12)}…`);
       }
