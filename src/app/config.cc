@@ -134,12 +134,26 @@ std::string beside(const std::string& config_path, const std::string& name) {
 
 }  // namespace
 
+// More than any configuration, state or key file has; a device could go on for ever.
+constexpr size_t kMaxFileBytes = 16 * 1024 * 1024;
+
 std::optional<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::nullopt;
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+  std::string text;
+  char piece[16 * 1024];
+  while (file.read(piece, sizeof piece) || file.gcount() > 0) {
+    text.append(piece, static_cast<size_t>(file.gcount()));
+    if (text.size() > kMaxFileBytes) return std::nullopt;
+  }
+  return text;
+}
+
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7F') c = ' ';
+  }
+  return text;
 }
 
 void write_private_file(const std::string& path, std::string_view text) {
@@ -180,8 +194,8 @@ Result<Config, std::string> read_config(const std::string& path) {
   try {
     parsed = toml::parse(*text, path);
   } catch (const toml::parse_error& fault) {
-    return Refused<std::string>{path + ":" + std::to_string(fault.source().begin.line) + ": " +
-                                std::string(fault.description())};
+    return Refused<std::string>{one_line(path + ":" + std::to_string(fault.source().begin.line) + ": " +
+                                         std::string(fault.description()))};
   }
   std::string complaint;
   {
@@ -271,7 +285,7 @@ Result<Config, std::string> read_config(const std::string& path) {
       config.password_threads = static_cast<unsigned>(passwords.integer("threads", cores - 1, 1, 64));
     }
   }
-  if (!complaint.empty()) return Refused{complaint};
+  if (!complaint.empty()) return Refused{one_line(complaint)};
   if (config.threads == 0) config.threads = std::max(1U, std::thread::hardware_concurrency());
   return config;
 }

@@ -114,10 +114,10 @@ Result<StateFile, std::string> read_state_file(const std::string& path) {
     if (result.state.is_null()) result.state = json::Value(json::Value::Object{});
     return result;
   } catch (const toml::parse_error& fault) {
-    return Refused<std::string>{path + ":" + std::to_string(fault.source().begin.line) + ": " +
-                                std::string(fault.description())};
+    return Refused<std::string>{one_line(path + ":" + std::to_string(fault.source().begin.line) + ": " +
+                                std::string(fault.description()))};
   } catch (const Complaint& complaint) {
-    return Refused{complaint.text};
+    return Refused{one_line(complaint.text)};
   }
 }
 

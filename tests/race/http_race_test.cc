@@ -27,6 +27,8 @@ class HttpRace : public testing::TestWithParam<On> {
     } else {
       server_ = std::make_unique<TestServer>();
     }
+    // All but one fail on purpose.
+    server_->configure([](oauth::Settings& settings) { settings.limits.failures = 0; });
   }
   TestServer& server() { return *server_; }
 

@@ -189,6 +189,14 @@ TEST_F(ConfigTest, plain_http_beyond_loopback_needs_a_named_proxy) {
   expect_refused(kIssuerLine + "[store]\nsqlite = \"a\"\npostgres = \"b\"\n", 2, "not both");
 }
 
+TEST_F(ConfigTest, a_complaint_is_one_line_whatever_the_file_says) {
+  for (const char* text : {"threads = t\n", "\"a\\nb\" = 1\n", "x = \"\n\"\n"}) {
+    const auto config = read(kIssuerLine + std::string("[listen]\n") + text);
+    ASSERT_FALSE(config) << text;
+    EXPECT_EQ(config.reason().find('\n'), std::string::npos) << config.reason();
+  }
+}
+
 TEST_F(ConfigTest, private_files_are_written_for_their_owner_alone) {
   const std::string file = folder_ + "/secret";
   std::ofstream(file) << "old, and readable by all";
