@@ -5,6 +5,9 @@
 // escaped. Names from the registry also stand in <bdi>, so right-to-left text stays within its own bounds.
 #include "console/templates.h"
 
+#include "base/bytes.h"
+#include "crypto/hash.h"
+
 #include <ctemplate/template.h>
 #include <ctemplate/template_cache.h>
 #include <ctemplate/template_dictionary.h>
@@ -232,6 +235,7 @@ void fill_delegation(TemplateDictionary& group, const AgentsPage& page, const De
 struct Templates::Parsed {
   ctemplate::TemplateCache cache;
   Assets assets;
+  std::string consent_version;
 
   // The body of a page is a file included by the layout.
   struct Sheet {
@@ -267,10 +271,17 @@ Templates::Templates(std::span<const EmbeddedFile> files, Assets assets) {
   }
   if (loaded != kTemplates.size()) throw std::logic_error("a page template is missing or does not parse");
   parsed->cache.Freeze();
+  std::string words;
+  for (const EmbeddedFile& file : files) {
+    if (file.name == "consent.html" || file.name == "agent.html" || file.name == "onward.html") words += file.text;
+  }
+  parsed->consent_version = hex(as_text(crypto::sha256(words))).substr(0, 12);
   parsed_ = std::move(parsed);
 }
 
 Templates::~Templates() = default;
+
+std::string_view Templates::consent_version() const { return parsed_->consent_version; }
 
 std::string Templates::render(const LoginPage& page) const {
   Parsed::Sheet sheet(*parsed_, "Sign in", "login.html");

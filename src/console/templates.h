@@ -178,6 +178,10 @@ class Templates {
   Templates(const Templates&) = delete;
   Templates& operator=(const Templates&) = delete;
 
+  // Which words the consent page has: the same as long as its templates are. They are in English (kLocale).
+  std::string_view consent_version() const;
+  static constexpr std::string_view kLocale = "en";
+
   std::string render(const LoginPage& page) const;
   std::string render(const ConsentPage& page) const;
   std::string render(const AgentsPage& page) const;

@@ -67,3 +67,12 @@ test('the log is one chain', async () => {
   assert.equal(new Set(entries.map(({ hash }) => hash)).size, entries.length);
   assert.ok(createHash);
 });
+
+test('Q-08 the record of a consent has the words that were shown', async () => {
+  await server.code({ scope: 'r1.read r1.write', prompt: 'consent' });
+  const [{ details }] = await server.audit(1, '--event', 'consent.allow');
+  assert.match(details.text_version, /^[0-9a-f]{12}$/);
+  assert.equal(details.locale, 'en');
+  assert.deepEqual(details.shown.map(({ scope, title, description }) => [scope, title, description]),
+    [['r1.read', 'Title of r1.read', 'Words about r1.read.'], ['r1.write', 'Title of r1.write', 'Words about r1.write.']]);
+});

@@ -152,6 +152,8 @@ TEST_F(ActorToken, D06_the_type_may_be_absent_but_may_not_contradict) {  // E-02
 }
 
 TEST_F(ActorToken, D08_hardening_claims_must_match) {  // F-38, F-39, R-05
+  // Bound to a key whose proof nobody asks for: not a bearer token (F-30).
+  expect_bad(server.assertion("a1", json_of(R"({"cnf":{"jkt":"x"}})")), "actor_token_proof_missing");
   expect_bad(self({{"client_id", "cb"}}), "actor_token_for_other_client");
   expect_good(self({{"client_id", "ca"}}));
   const auto other = code();

@@ -65,6 +65,25 @@ TEST(Rfc7662, S2_2_everything_else_is_inactive_in_the_same_bytes) {  // P-02, P-
   EXPECT_EQ(server.whole_audit_text().find(t1), std::string::npos);
 }
 
+TEST(Rfc7662, S2_2_a_scope_that_was_taken_away_is_no_longer_told) {  // 214
+  TestServer server;
+  const auto list = [](std::initializer_list<const char*> items) {
+    json::Value::Array array;
+    for (const char* item : items) array.emplace_back(item);
+    return array;
+  };
+  const std::string both = server.flow("ca", "a1", "r1.read r1.write").text("access_token");
+  const std::string one = server.flow("ca", "a1", "r1.write").text("access_token");
+  EXPECT_EQ(server.introspect("r1-server", both).text("scope"), "r1.read r1.write");
+  server.change("agents", "a1", "scopes", list({"r1.read", "r2.read", "m1.use"}));
+  EXPECT_EQ(server.introspect("r1-server", both).text("scope"), "r1.read");
+  const Reply gone = server.introspect("r1-server", one);
+  EXPECT_EQ(gone.body, R"({"active":false})");
+  EXPECT_EQ(text_at(server.last_audit(), "reason"), "scope_withdrawn");
+  server.change("agents", "a1", "scopes", list({"r1.read", "r1.write", "r2.read", "m1.use"}));
+  EXPECT_TRUE(server.is_active("r1-server", one)) << "what is given back is there again";
+}
+
 TEST(Rfc7662, S2_1_only_authenticated_clients_may_ask) {  // 221
   TestServer server;
   const std::string t1 = server.flow("cp", "a1", "r1.read").text("access_token");
