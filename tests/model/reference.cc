@@ -207,7 +207,14 @@ bool Model::alive(int credential) const {
 }
 
 bool Model::is_active(int credential) const {
-  return alive(credential) && !credentials[static_cast<size_t>(credential)].spent;
+  const Credential& it = credentials[static_cast<size_t>(credential)];
+  return alive(credential) && !it.spent && (it.scopes == 0 || told_scopes(credential) != 0);
+}
+
+Scopes Model::told_scopes(int credential) const {
+  const Credential& it = credentials[static_cast<size_t>(credential)];
+  if (it.what != What::kAccess || it.scopes == 0) return it.scopes;
+  return grantable(std::nullopt, it.scopes, it, it.client, it.resource, it.chain).value_or(0);
 }
 
 int Model::root_of(int credential) const {

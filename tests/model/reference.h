@@ -137,6 +137,8 @@ class Model {
   std::vector<Credential> credentials;
 
   bool is_active(int credential) const;  // what introspection must say
+  // Of these what nobody has lost since: what introspection tells of an access token.
+  Scopes told_scopes(int credential) const;
   bool is_up_user(int i) const { return users_[static_cast<size_t>(i)].up; }
   bool is_up_agent(int i) const { return agents_[static_cast<size_t>(i)].up; }
   bool is_up_client(int i) const { return clients_[static_cast<size_t>(i)].up; }
