@@ -1,0 +1,112 @@
+// I: a resource that looks for the agent: the API of `behalf demo`, which keeps running after its story.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { Browser, Server, claimsOf, signJwt } from './support/cast.mjs';
+
+let server, api, child;
+before(async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'behalf-cases-'));
+  child = spawn(process.env.BEHALF, ['demo', '--folder', folder], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { said += chunk; });
+  for (let tries = 0; !said.includes('Ctrl-C stops all of it'); ++tries) {
+    assert.ok(tries < 600 && child.exitCode === null, said);
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
+  const [, issuer, apis] = said.match(/server (http:\S+), APIs (http:\S+), app/);
+  const secret = async (name) => (await readFile(join(folder, `${name}.secret`), 'utf8')).trim();
+  const key = async (agent) => {
+    const jwk = JSON.parse(await readFile(join(folder, `${agent}.key`), 'utf8'));
+    return { kid: jwk.kid, privateKey: createPrivateKey({ key: jwk, format: 'jwk' }) };
+  };
+  api = apis;
+  server = Object.assign(new Server(), {
+    folder, at: (name) => join(folder, name), issuer, port: Number(new URL(issuer).port), child, said,
+    secrets: { planner: await secret('planner'), 'planner-api': await secret('planner-api') },
+    keys: { 'agent-calendar': await key('agent-calendar'), 'agent-search': await key('agent-search') },
+  });
+  const browser = new Browser(server);
+  await browser.signIn('alice', '/login', (await readFile(join(folder, 'alice.password'), 'utf8')).trim());
+  server._browsers.set('alice', browser);
+});
+after(async () => {
+  child?.kill('SIGINT');
+  if (child) await once(child, 'exit');
+  if (server) await rm(server.folder, { recursive: true, force: true });
+});
+
+const flow = async (request = {}) => server.flow({ user: 'alice', client: 'planner', agent: 'agent-calendar', scope: 'calendar.read', resource: `${api}/planner`, redirect_uri: 'http://127.0.0.1/callback', ...request });
+const call = async (path, token, { method = 'GET', scheme = 'Bearer' } = {}) => {
+  const answer = await fetch(api + path, { method, headers: token === undefined ? {} : { authorization: `${scheme} ${token}` } });
+  return { status: answer.status, challenge: answer.headers.get('www-authenticate') ?? '', json: await answer.json() };
+};
+const invalid = (answer) => {
+  assert.equal(answer.status, 401);
+  assert.match(answer.challenge, /error="invalid_token"/);
+  assert.match(answer.challenge, /resource_metadata="/);
+};
+
+test('I-01 without a token: a challenge that says where to ask, and no error', async () => {
+  for (const answer of [await call('/planner/week'), await call('/planner/week', 'x', { scheme: 'Basic' })]) {
+    assert.equal(answer.status, 401);
+    assert.match(answer.challenge, /^Bearer resource_metadata="http/);
+    assert.doesNotMatch(answer.challenge, /error/);
+  }
+  const [, metadata] = (await call('/planner/week')).challenge.match(/resource_metadata="([^"]+)"/);
+  const document = await (await fetch(metadata)).json();
+  assert.equal(document.resource, `${api}/planner`);
+  assert.deepEqual(document.authorization_servers, [server.issuer]);
+});
+
+test('I-02, I-03, I-19 tokens that are forged, for another place, or of another kind', async () => {
+  const { access_token: good } = await flow();
+  const saw = await call('/planner/week', good);
+  assert.equal(saw.status, 200, JSON.stringify(saw));
+  assert.deepEqual([saw.json.saw.person, saw.json.saw.client, saw.json.saw.acting_now], ['user-alice', 'planner', 'agent-calendar']);
+  const claims = claimsOf(good);
+  const [head, body, signature] = good.split('.');
+  const forged = (change) => `${head}.${Buffer.from(JSON.stringify({ ...claims, ...change })).toString('base64url')}.${signature}`;
+  for (const token of [`${good.slice(0, -8)}AAAAAAAA`, forged({ sub: 'u9' }), forged({ act: 'agent-calendar' }), forged({ act: ['x'] }), forged({ act: {} }), `${head}.${body}.`,
+    signJwt(server.keys['agent-calendar'], claims, { typ: 'at+jwt' }), signJwt(server.keys['agent-calendar'], { ...claims, iss: 'https://other.example' }, { typ: 'at+jwt' }),
+    server.proof('agent-calendar'), 'x']) invalid(await call('/planner/week', token));
+  invalid(await call('/mail/inbox', good));
+  const other = await flow({ resource: `${api}/mail`, scope: 'mail.read' });
+  invalid(await call('/planner/week', other.access_token));
+});
+
+test('I-04, L-04 too little scope: what is needed, in header and body, under both names', async () => {
+  const answer = await call('/planner/meetings', (await flow()).access_token, { method: 'POST' });
+  assert.equal(answer.status, 403);
+  assert.match(answer.challenge, /error="insufficient_scope"/);
+  assert.match(answer.challenge, /\bscope="calendar\.write"/);
+  assert.match(answer.challenge, /required_scope="calendar\.write"/);
+  assert.equal(answer.json.required_scope, 'calendar.write');
+});
+
+test('I-05 the flow again with what was missing, and the call succeeds', async () => {
+  const browser = await server.browser('alice');
+  await flow();
+  const page = await browser.begin(server.authorization({ client: 'planner', agent: 'agent-calendar', scope: 'calendar.read calendar.write', resource: `${api}/planner`, redirect_uri: 'http://127.0.0.1/callback' }));
+  if (page.status === 200) assert.match(page.text, /Book meetings/);
+  const more = await flow({ scope: 'calendar.read calendar.write' });
+  assert.equal((await call('/planner/meetings', more.access_token, { method: 'POST' })).status, 200);
+});
+
+test('I-06 a token without an agent where one must act', async () => {
+  const answer = await call('/planner/week', (await flow({ agent: null })).access_token);
+  invalid(answer);
+  assert.match(answer.challenge, /delegation|act/);
+});
+
+test('what was revoked is refused where the API asks', async () => {
+  const { access_token: token } = await flow();
+  assert.equal((await call('/planner/live/week', token)).status, 200);
+  await server.as('planner', '/revoke', { token });
+  invalid(await call('/planner/live/week', token));
+});
