@@ -114,6 +114,11 @@ test('C-10, C-11, C-12, C-15 a stored consent answers exactly its own question',
   assert.equal(await asks({ scope: 'r1.read', redirect_uri: 'https://app.example/fixed?a=1' }, user), false, 'the same host');
 });
 
+test('84 a public client on the person\'s own machine is asked for each time', async () => {
+  await server.code({ client: 'cp', user: 'u3', scope: 'r1.read' });
+  assert.equal(await asks({ client: 'cp', scope: 'r1.read' }, 'u3'), true);
+});
+
 test('C-14 a stored consent ends by itself', async () => {
   await server.code({ user: 'u2', agent: 'a4', scope: 'r1.read' });
   assert.equal(await asks({ scope: 'r1.read', agent: 'a4' }, 'u2'), false);

@@ -79,5 +79,20 @@ TEST(Rfc8252, S7_3_the_code_is_redeemed_with_the_address_that_was_used) {  // E-
   EXPECT_EQ(server.flow("cp", "a1", "r1.read").status, 200);
 }
 
+TEST(Rfc8252, S8_6_a_public_client_on_the_persons_machine_is_asked_for_each_time) {  // 84
+  TestServer server;
+  Browser browser(server);
+  const auto ask = [&](const std::string& client) {
+    return browser.get("/authorize?" + http::write_form(server.authorization(client, "a1", "r1.read", make_pkce())));
+  };
+  for (const std::string client : {"ca", "cp"}) {
+    EXPECT_NE(server.authorize(browser, server.authorization(client, "a1", "r1.read", make_pkce())).location_parameter("code"), "");
+  }
+  EXPECT_NE(ask("ca").location_parameter("code"), "") << "a confidential client, remembered";
+  EXPECT_TRUE(ask("cp").header("Location").starts_with("/consent"));
+  const Fields silent = with(server.authorization("cp", "a1", "r1.read", make_pkce()), {{"prompt", "none"}});
+  EXPECT_EQ(browser.get("/authorize?" + http::write_form(silent)).location_parameter("error"), "consent_required");
+}
+
 }  // namespace
 }  // namespace behalf::test
