@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/src.hpp>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
 
 namespace behalf::json {
@@ -91,10 +91,26 @@ struct Builder {
     text.clear();
     return put(std::move(value));
   }
-  bool on_number_part(string_view, error_code&) { return true; }
-  bool on_int64(int64_t value, string_view, error_code&) { return put(Value(value)); }
-  bool on_uint64(uint64_t value, string_view, error_code&) { return put(Value(static_cast<double>(value))); }
-  bool on_double(double value, string_view, error_code& fault) {
+  bool on_number_part(string_view part, error_code&) {
+    text.append(part.data(), part.size());
+    return true;
+  }
+  bool on_int64(int64_t value, string_view, error_code&) {
+    text.clear();
+    return put(Value(value));
+  }
+  bool on_uint64(uint64_t value, string_view, error_code&) {
+    text.clear();
+    return put(Value(static_cast<double>(value)));
+  }
+  // Boost.JSON rounds a long number to a neighbour of the nearest double; written and read again it would
+  // move once more. What is read here is the nearest, so that a text read twice is the same value.
+  bool on_double(double value, string_view part, error_code& fault) {
+    text.append(part.data(), part.size());
+    double nearest = value;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), nearest);
+    if (read.ec == std::errc()) value = nearest;
+    text.clear();
     return std::isfinite(value) ? put(Value(value)) : refuse(fault);
   }
   bool on_bool(bool value, error_code&) { return put(Value(value)); }
@@ -118,10 +134,11 @@ void write_to(std::string& out, const Value& value, int indent) {
     out += std::to_string(*integer);
   } else if (const double* number = value.number()) {
     char digits[32];
-    std::snprintf(digits, sizeof digits, "%.17g", *number);
-    out += digits;
+    const char* end = std::to_chars(digits, digits + sizeof digits, *number).ptr;
+    const std::string_view shortest(digits, static_cast<size_t>(end - digits));
+    out += shortest;
     // Stays a number with a fraction, so that reading it again gives the same value.
-    if (std::string_view(digits).find_first_of(".e") == std::string_view::npos) out += ".0";
+    if (shortest.find_first_of(".e") == std::string_view::npos) out += ".0";
   } else if (const std::string* string = value.string()) {
     append_string(out, *string);
   } else if (const Value::Array* array = value.array()) {
