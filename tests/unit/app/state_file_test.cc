@@ -97,5 +97,21 @@ TEST_F(StateFileTest, a_secret_file_need_not_exist_yet_but_the_others_must) {
   expect_refused("[[agent]]\nid = \"a\"\njwks_file = \"bad.json\"\n", 1, "jwks_file");
 }
 
+TEST_F(StateFileTest, a_complaint_is_one_line_whatever_the_file_holds) {
+  for (const char* text : {"\"a\\nb\" = 1\n", "[[user]]\nid = \"u\"\npassword_file = \"no\\nsuch\\rfile\"\n",
+                           "[[\"us\\ner\"]]\n", "a = \x01\n"}) {
+    const auto state = read(text);
+    ASSERT_FALSE(state) << text;
+    EXPECT_EQ(state.reason().find_first_of("\r\n"), std::string::npos) << state.reason();
+  }
+}
+
+TEST_F(StateFileTest, a_file_without_an_end_is_refused) {
+  const auto state = read_state_file("/dev/zero");
+  ASSERT_FALSE(state);
+  EXPECT_EQ(state.reason(), "/dev/zero: cannot be read");
+  expect_refused("[[user]]\nid = \"u\"\npassword_file = \"/dev/zero\"\n", 1, "password_file");
+}
+
 }  // namespace
 }  // namespace behalf::app
