@@ -5,6 +5,7 @@
 #include "base/uri.h"
 #include "http/message.h"
 #include "model/scope.h"
+#include "oauth/issuance.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace behalf;
@@ -21,6 +22,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   if (const auto scopes = ScopeSet::parse(text)) {
     if (ScopeSet::parse(scopes->text()) != scopes || !scopes->is_at_most(*scopes)) std::abort();
+  }
+  for (const std::string_view prefix :
+       {oauth::kCodePrefix, oauth::kRefreshTokenPrefix, oauth::kAccessTokenPrefix}) {
+    const auto handle = oauth::parse_handle(prefix, text);
+    if (handle && oauth::write_handle(prefix, *handle) != text) std::abort();
   }
   http::Request request;
   request.headers.add("Cookie", text);

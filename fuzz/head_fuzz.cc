@@ -14,7 +14,8 @@ long scan_in_pieces(std::string_view text, const Limits& limits, size_t piece) {
   HeadScanner scanner;
   for (size_t end = piece;; end += piece) {
     const std::string_view received = text.substr(0, end);
-    if (const auto result = scanner.scan(received, limits)) return *result ? static_cast<long>(**result) : -result->reason();
+    if (const auto result = scanner.scan(received, limits))
+      return *result ? static_cast<long>(**result) : -result->reason();
     if (end >= text.size()) return 0;
   }
 }
@@ -34,7 +35,8 @@ Decoded decode_in_pieces(std::string_view text, size_t piece) {
     decoded.state = chunked.take(rest, decoded.body, 4096);
     waiting = std::string(rest);
   }
-  if (decoded.state == ChunkedBody::State::kMalformed || decoded.state == ChunkedBody::State::kTooLarge) decoded.body.clear();
+  if (decoded.state == ChunkedBody::State::kMalformed || decoded.state == ChunkedBody::State::kTooLarge)
+    decoded.body.clear();
   return decoded;
 }
 
@@ -54,7 +56,9 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* bytes, size_t size) {
       if (head->chunked && head->content_length != 0) std::abort();
       if (request.path.empty() || request.path.front() != '/') std::abort();
       if (request.headers.count("Host") > 1 || request.headers.count("Content-Length") > 1) std::abort();
-      if (request.method.find_first_of(" \r\n") != std::string::npos || request.path.find_first_of(" \r\n") != std::string::npos) std::abort();
+      if (request.method.find_first_of(" \r\n") != std::string::npos ||
+          request.path.find_first_of(" \r\n") != std::string::npos)
+        std::abort();
     } else if (head.reason() < 400 || head.reason() > 599) {
       std::abort();
     }

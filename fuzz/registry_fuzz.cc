@@ -1,5 +1,5 @@
-// Registry entries, stored documents and audit records: what is accepted is written and read back as the same thing, and one
-// parse is enough for ever.
+// Registry entries, stored documents and audit records: what is accepted is written and read back as the same
+// thing, and one parse is enough for ever.
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -53,8 +53,11 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* bytes, size_t size) {
     AuditRecord record;
     record.event = "fuzz";
     record.details = *value;
-    const auto logged = json::parse(canonical_json(record, 1, UnixTime{1}), {.bytes = 1024 * 1024, .depth = 32});
+    const auto logged =
+        json::parse(canonical_json(record, 1, UnixTime{1}), {.bytes = 1024 * 1024, .depth = 32});
     if (!logged) std::abort();
+    const json::Value* details = logged->find("details");
+    if (value->is_null() ? details != nullptr : details == nullptr || !(*details == *value)) std::abort();
   }
   document<Node>(text);
   document<Grant>(text);

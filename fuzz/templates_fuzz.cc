@@ -1,4 +1,5 @@
 // Pages: text from anywhere, in every field, never becomes markup.
+#include <array>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -16,17 +17,20 @@ const Templates& templates() {
   return made;
 }
 
-// Every tag of `page` is one that the same page has without the text.
-size_t tags(const std::string& page) {
-  size_t count = 0;
-  for (size_t at = page.find('<'); at != std::string::npos; at = page.find('<', at + 1)) ++count;
-  return count;
+// What makes markup: every one of `page` is one that the same page has without the text.
+std::array<size_t, 4> markup(const std::string& page) {
+  std::array<size_t, 4> counts{};
+  for (const char c : page) {
+    const size_t kind = std::string_view("<>\"'").find(c);
+    if (kind != std::string_view::npos) ++counts[kind];
+  }
+  return counts;
 }
 
 template <class Make>
 void same_markup(const std::string& text, Make make) {
   const std::string page = templates().render(make(text));
-  if (tags(page) != tags(templates().render(make(std::string("x"))))) std::abort();
+  if (markup(page) != markup(templates().render(make(std::string("x"))))) std::abort();
 }
 
 }  // namespace
@@ -37,7 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* bytes, size_t size) {
   same_markup(text, [](const std::string& t) {
     LoginPage page;
     page.action = "/login";
-    page.csrf = page.request = page.username = page.error = page.client_name = page.agent_name = page.agent_publisher = t;
+    page.csrf = page.request = page.username = page.error = page.client_name = page.agent_name =
+        page.agent_publisher = t;
     return page;
   });
   same_markup(text, [](const std::string& t) {
@@ -47,7 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* bytes, size_t size) {
     page.csrf = page.request = page.purpose = t;
     page.person = {t, t};
     page.agent.emplace();
-    page.agent->name = page.agent->id = page.agent->publisher = page.agent->owner = page.agent->description = t;
+    page.agent->name = page.agent->id = page.agent->publisher = page.agent->owner = page.agent->description =
+        t;
     page.client.name = page.client.id = page.client.host = t;
     page.resources.resize(2);
     for (auto& resource : page.resources) resource.name = resource.identifier = t;
@@ -58,7 +64,10 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* bytes, size_t size) {
   same_markup(text, [](const std::string& t) { return ErrorPage{t, t, t, t}; });
   same_markup(text, [](const std::string& t) { return NoticePage{t, t, Link{t, "/agents"}}; });
   same_markup(text, [](const std::string& t) {
-    return FormPostPage{.action = "https://app.example/cb", .client_name = t, .host = t, .fields = {{"state", t}, {"code", t}}};
+    return FormPostPage{.action = "https://app.example/cb",
+                        .client_name = t,
+                        .host = t,
+                        .fields = {{"state", t}, {"code", t}}};
   });
   return 0;
 }

@@ -1,4 +1,5 @@
-// Addresses: what may be registered matches itself and nothing that names another host; what is canonical stays so.
+// Addresses: what may be registered matches itself and nothing that names another host; what is canonical
+// stays so.
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -30,7 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* bytes, size_t size) {
       }
     }
     if (const auto canonical = canonical_resource(uri)) {
-      if (canonical_resource(*canonical) != canonical || canonical->find('#') != std::string::npos) std::abort();
+      if (canonical_resource(*canonical) != canonical || canonical->find('#') != std::string::npos)
+        std::abort();
     }
   }
   // Two different registrable addresses match only by the port of a loopback address.
@@ -39,7 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* bytes, size_t size) {
     const auto b = split_uri(two);
     if (!a || !b || a->scheme != "http" || a->path != b->path || a->query != b->query) std::abort();
     const auto host = split_authority(*a->authority);
-    if (!host || !is_loopback_host(host->host) || host->host != split_authority(*b->authority)->host) std::abort();
+    if (!host || !is_loopback_host(host->host) || host->host != split_authority(*b->authority)->host)
+      std::abort();
   }
   return 0;
 }
