@@ -21,7 +21,7 @@ HEADERS = {
     "boost/json": ["base/json.cc"],
     "boost/": ["http/*", "base/json.cc"],
     "ctemplate/": ["console/templates.cc"],
-    "toml++/": ["app/*"],
+    "toml++/": ["app/*", "sdk/policy*", "guard/config*"],
     "CLI/": ["app/main.cc"],
 }
 # What asks the outside world -> the files that may.
@@ -32,6 +32,15 @@ WORDS = {
     r"\bRAND_(priv_)?bytes\b": ["crypto/random.cc"],
     r"\b(secure_)?getenv\b": ["base/environment.cc", "app/demo*"],  # the demo asks for NO_COLOR
 }
+
+
+# What the SDK's users include, and where it stands.
+PUBLIC = "sdk/include/"
+
+
+def layer_of(included):
+    folder = included.split("/")[0]
+    return "sdk" if folder == "behalf" else folder
 
 
 def read_table(text):
@@ -51,8 +60,10 @@ def violations(name, text, table):
         ours = re.match(r'\s*#\s*include\s*"([^"]+)"', line)
         if ours and "/" not in ours[1]:
             yield number, f'"{ours[1]}" must be named from src/, as "{folder}/{ours[1]}"'
-        elif ours and ours[1].split("/")[0] not in table[folder]:
+        elif ours and layer_of(ours[1]) not in table[folder]:
             yield number, f"{folder} may not include {ours[1]}"
+        elif ours and name.startswith(PUBLIC) and not ours[1].startswith("behalf/"):
+            yield number, f"a public header may not include {ours[1]}"
         theirs = re.match(r"\s*#\s*include\s*<([^>]+)>", line)
         for prefix, places in HEADERS.items() if theirs else ():
             if theirs[1].startswith(prefix) and not any(fnmatch.fnmatch(name, place) for place in places):
