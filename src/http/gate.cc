@@ -35,6 +35,17 @@ bool is_field_value(std::string_view value) {
   });
 }
 
+// Beast has cut the white space off; the bytes behind the view still show whether there was any.
+// The head ends in an empty line, so there is a byte to look at.
+bool ends_in_space(std::string_view value) { return *(value.data() + value.size()) != '\r'; }
+
+// STRICTER: digits alone. RFC 9112 §6.3 lets a recipient repair "3, 3"; a proxy in front may not.
+bool read_length(std::string_view value, size_t& length) {
+  if (value.empty() || ends_in_space(value)) return false;
+  const auto [end, failure] = std::from_chars(value.data(), value.data() + value.size(), length);
+  return end == value.data() + value.size() && failure == std::errc();
+}
+
 class HeadParser final : public beast::http::basic_parser<true> {
  public:
   HeadParser(const Limits& limits, Request& request) : limits_(limits), request_(request) {
@@ -52,6 +63,7 @@ class HeadParser final : public beast::http::basic_parser<true> {
     if (head_.chunked && (version_ != 11 || lengths_ != 0)) return Refused{400};
     if (head_.content_length > limits_.body_bytes) return Refused{413};
     head_.keep_alive = version_ == 11 && keep_alive();
+    head_.http_1_0 = version_ != 11;
     return head_;
   }
 
@@ -98,7 +110,7 @@ class HeadParser final : public beast::http::basic_parser<true> {
         return refuse(400, failure);
       head_.chunked = true;
     } else if (known == field::content_encoding) {
-      if (!beast::iequals(text, "identity")) return refuse(415, failure);
+      if (!limits_.any_content_coding && !beast::iequals(text, "identity")) return refuse(415, failure);
     } else if (known == field::expect) {
       // RFC 9110 §10.1.1: an expectation we do not know is refused, never ignored.
       if (head_.wants_continue || !beast::iequals(text, "100-continue")) return refuse(417, failure);
@@ -107,18 +119,9 @@ class HeadParser final : public beast::http::basic_parser<true> {
     request_.headers.add({name.data(), name.size()}, value);
   }
 
-  // STRICTER: digits alone, once. RFC 9112 §6.3 lets a recipient repair "3, 3"; a proxy in front may not.
   int read_length(std::string_view value) {
-    if (++lengths_ > 1 || value.empty() || ends_in_space(value)) return 400;
-    const auto [end, failure] =
-        std::from_chars(value.data(), value.data() + value.size(), head_.content_length);
-    if (end != value.data() + value.size()) return 400;
-    return failure == std::errc() ? 0 : 400;
+    return ++lengths_ > 1 || !behalf::http::read_length(value, head_.content_length) ? 400 : 0;
   }
-
-  // Beast has cut the white space off; the bytes behind the view still show whether there was any.
-  // The head ends in an empty line, so there is a byte to look at.
-  static bool ends_in_space(std::string_view value) { return *(value.data() + value.size()) != '\r'; }
 
   void on_response_impl(int, Text, int, Error&) override {}
   void on_header_impl(Error&) override {}
@@ -135,6 +138,61 @@ class HeadParser final : public beast::http::basic_parser<true> {
   int refusal_ = 0;
   int hosts_ = 0;
   int lengths_ = 0;
+};
+
+class AnswerParser final : public beast::http::basic_parser<false> {
+ public:
+  explicit AnswerParser(bool bodiless) {
+    body_limit(boost::none);
+    header_limit(UINT32_MAX);
+    skip(bodiless);
+  }
+
+  std::optional<AnswerHead> read(std::string_view head) {
+    beast::error_code failure;
+    const size_t used = put(boost::asio::const_buffer(head.data(), head.size()), failure);
+    if (failure || used != head.size() || !is_header_done()) return std::nullopt;
+    if (head_.chunked && (version_ != 11 || head_.content_length)) return std::nullopt;
+    head_.keep_alive = version_ == 11 && keep_alive();
+    return std::move(head_);
+  }
+
+ private:
+  using Error = beast::error_code;
+  using Text = beast::string_view;
+
+  void on_response_impl(int status, Text, int version, Error& failure) override {
+    head_.status = status;
+    version_ = version;
+    if (status < 100 || status > 599) failure = beast::http::error::bad_status;
+  }
+
+  void on_field_impl(beast::http::field known, Text name, Text text, Error& failure) override {
+    const std::string_view value(text.data(), text.size());
+    using beast::http::field;
+    bool good = is_field_value(value);
+    if (known == field::content_length) {
+      size_t length = 0;
+      good = good && !head_.content_length && read_length(value, length);
+      head_.content_length = length;
+    } else if (known == field::transfer_encoding) {
+      good = good && !head_.chunked && beast::iequals(text, "chunked") && !ends_in_space(value);
+      head_.chunked = true;
+    }
+    if (!good) failure = beast::http::error::bad_value;
+    head_.headers.add({name.data(), name.size()}, value);
+  }
+
+  void on_request_impl(beast::http::verb, Text, Text, int, Error&) override {}
+  void on_header_impl(Error&) override {}
+  void on_body_init_impl(boost::optional<std::uint64_t> const&, Error&) override {}
+  std::size_t on_body_impl(Text, Error&) override { return 0; }
+  void on_chunk_header_impl(std::uint64_t, Text, Error&) override {}
+  std::size_t on_chunk_body_impl(std::uint64_t, Text, Error&) override { return 0; }
+  void on_finish_impl(Error&) override {}
+
+  AnswerHead head_;
+  int version_ = 0;
 };
 
 }  // namespace
@@ -170,6 +228,10 @@ std::optional<Result<size_t, int>> HeadScanner::scan(std::string_view received, 
 
 Result<Head, int> read_head(std::string_view head, const Limits& limits, Request& request) {
   return HeadParser(limits, request).read(head);
+}
+
+std::optional<AnswerHead> read_answer(std::string_view head, bool bodiless) {
+  return AnswerParser(bodiless).read(head);
 }
 
 ChunkedBody::State ChunkedBody::take(std::string_view& received, std::string& body, size_t limit) {

@@ -33,11 +33,24 @@ struct Head {
   size_t content_length = 0;
   bool chunked = false;
   bool keep_alive = true;
+  bool http_1_0 = false;
   bool wants_continue = false;  // Expect: 100-continue
 };
 
 // Reads a whole head into `request` (method, path, query, headers), or says with which status to refuse it.
 Result<Head, int> read_head(std::string_view head, const Limits& limits, Request& request);
+
+// The head of an answer from a server behind this one.
+struct AnswerHead {
+  int status = 0;
+  Headers headers;
+  std::optional<size_t> content_length;
+  bool chunked = false;
+  bool keep_alive = true;
+};
+
+// Reads a whole head, as strictly as that of a request; nothing if it is none. `bodiless`: it answers HEAD.
+std::optional<AnswerHead> read_answer(std::string_view head, bool bodiless);
 
 // The chunked coding (RFC 9112 §7.1), decoded as it arrives.
 // STRICTER: extensions and trailers are refused; no OAuth client sends them and readers disagree about them.

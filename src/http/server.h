@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/task.h"
@@ -22,6 +23,13 @@ namespace behalf::http {
 // outlives it.
 using Handler = std::function<Task<Response>(Request&)>;
 
+// What is to be done with a request whose head is here: see forward.h.
+struct Forward;
+struct ReadBody;
+enum class Body;
+using Plan = std::variant<Response, Forward, ReadBody>;
+using Front = std::function<Task<Plan>(Request&, Body)>;
+
 struct Limits {
   size_t header_bytes = 64 * 1024;
   size_t header_line_bytes = 8 * 1024;
@@ -33,6 +41,7 @@ struct Limits {
   Seconds request_time{30};  // from the request to the end of the answer
   Seconds idle_time{75};     // keep-alive
   size_t connections = 10'000;
+  bool any_content_coding = false;  // otherwise a request's body must be as it is (415)
 };
 
 struct TlsFiles {
@@ -43,7 +52,8 @@ struct TlsFiles {
 struct Listen {
   std::string address;    // "127.0.0.1", "::1", "0.0.0.0"; or empty with `unix_path`
   uint16_t port = 0;      // 0: the system chooses; see Server::port
-  std::string unix_path;  // a Unix socket, created 0600; a stale file is replaced, a live one is an error
+  std::string unix_path;  // a Unix socket; a stale file is replaced, a live one is an error
+  unsigned unix_mode = 0600;
   std::optional<TlsFiles> tls;
   std::vector<std::string>
       trusted_proxies;  // peers whose X-Forwarded-For / X-Forwarded-Proto count (right-most hop)
@@ -55,6 +65,9 @@ class Server {
   // `threads` loops of its own, each with its own listening socket, until stop() or destruction.
   // A handler that throws is answered 500 with nothing in it.
   Server(const Listen& listen, const Limits& limits, unsigned threads, Handler handler);
+  // The same, asking `front` about each request as soon as its head is here (forward.h): bodies are not read
+  // unless it wants them.
+  Server(const Listen& listen, const Limits& limits, unsigned threads, Front front);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

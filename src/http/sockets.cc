@@ -113,11 +113,14 @@ void clear_stale(const std::string& path, const Address& address) {
   if (unlink(path.c_str()) != 0) fail("cannot remove the stale socket " + path);
 }
 
-Listening listen_on_path(const std::string& path, unsigned count) {
+Listening listen_on_path(const std::string& path, mode_t mode, unsigned count) {
   const Address address = unix_address(path);
   clear_stale(path, address);
   Listening listening;
   listening.sockets.push_back(listen_at(address, Sharing::kAlone, path));
+  // Wider than what its creator alone may do: only when it is there, for umask has its say until then.
+  if (mode != (S_IRUSR | S_IWUSR) && chmod(path.c_str(), mode) != 0)
+    fail("cannot open " + path + " to others");
   while (listening.sockets.size() < count) {
     Descriptor copy(fcntl(listening.sockets.front().get(), F_DUPFD_CLOEXEC, 0));
     if (!copy) fail("cannot share " + path + " between threads");
@@ -133,7 +136,7 @@ void Descriptor::close() {
 }
 
 Listening listen_on(const Listen& listen, unsigned count) {
-  if (!listen.unix_path.empty()) return listen_on_path(listen.unix_path, count);
+  if (!listen.unix_path.empty()) return listen_on_path(listen.unix_path, listen.unix_mode, count);
   const std::string name = listen.address + " port " + std::to_string(listen.port);
   const Sharing sharing = count > 1 ? Sharing::kWithSiblings : Sharing::kAlone;
   if (sharing == Sharing::kWithSiblings && listen.port != 0) {

@@ -24,6 +24,9 @@ class RawClient {
     connected_ = ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
   }
 
+  // A connection that was accepted: the same, from the server's end.
+  explicit RawClient(Descriptor accepted) : socket_(std::move(accepted)), connected_(true) {}
+
   bool is_connected() const { return connected_; }
 
   // False if the other end has closed.

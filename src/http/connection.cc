@@ -1,0 +1,337 @@
+// A connection's life:  kHandshake → kIdle → kHead → kBody → kAnswering → kIdle … → kLingering → closed
+// and, where a front sends requests on, kRelaying in kAnswering's place.
+// Every phase has a deadline, kept as a tick number and compared once a tick for all connections: a timer for
+// each operation costs a sixth of the throughput. Refusals end in kLingering: closing over unread bytes would
+// reset the connection and take the answer with it (RFC 9112 §9.6).
+#include <algorithm>
+
+#include "http/worker.h"
+#include "http/writer.h"
+
+namespace behalf::http {
+namespace {
+
+constexpr uint64_t kNever = UINT64_MAX;
+constexpr size_t kLingerBytes = 1024 * 1024;
+constexpr Seconds kLingerTime{2};
+// What is read of a refused request's body so that its connection can serve another.
+constexpr size_t kDropBytes = 64 * 1024;
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+}  // namespace
+
+Awaitable<void> Connection::serve(std::unique_ptr<Connection> connection) {
+  Connection& self = *connection;
+  const Shared& shared = self.worker_.shared();
+  bool open = true;
+  if (shared.tls) {
+    self.enter(Phase::kHandshake, self.limits().header_time);
+    self.wire_.tls.emplace(*shared.tls, self.wire_.socket.native_handle());
+    open = co_await self.wire_.shake_hands();
+  }
+  while (open && !self.worker_.is_stopping()) {
+    const int status = co_await self.receive();
+    if (status == kGone) break;
+    if (status != kFine) {
+      co_await self.refuse(text_response(status, reason_phrase(status)));
+      break;
+    }
+    if (shared.front) {
+      open = co_await self.follow_front();
+    } else {
+      self.phase_ = Phase::kAnswering;
+      self.deadline_ = self.request_deadline_;
+      self.begin_handler();
+      if (!self.plan_) co_await self.wait_for_answer();
+      open = co_await self.answer(std::get<Response>(*self.plan_));
+    }
+    self.release_memory();
+  }
+  if (self.wire_.tls) self.wire_.tls->close();
+}
+
+Awaitable<void> Connection::wait_for_answer() {
+  co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void()>(
+      [this](auto resume) { waiting_.emplace(std::move(resume)); }, kAwait);
+}
+
+// True if the connection may serve another request.
+Awaitable<bool> Connection::answer(const Response& response) {
+  const bool open = write_response(response);
+  std::string_view rest = output_;
+  // Nearly every answer fits the socket's buffer, and then nothing has to wait.
+  if (!wire_.send_now(rest)) co_return false;
+  if (!rest.empty()) {
+    const bool sent = co_await wire_.send(rest);
+    if (!sent) co_return false;
+  }
+  co_return open;
+}
+
+Awaitable<void> Connection::refuse(Response response) {
+  head_.keep_alive = false;
+  write_response(response);
+  enter(Phase::kAnswering, kLingerTime);
+  const bool sent = co_await wire_.send(output_);
+  if (sent) co_await close_gently();
+}
+
+Awaitable<bool> Connection::follow_front() {
+  Body body = has_body() ? Body::kWaiting : Body::kNone;
+  for (;;) {
+    phase_ = Phase::kAnswering;
+    deadline_ = request_deadline_;
+    begin_front(body);
+    if (!plan_) co_await wait_for_answer();
+    if (auto* forward = std::get_if<Forward>(&*plan_)) {
+      if (body == Body::kTooLarge) co_return false;
+      Forward onward = std::move(*forward);
+      const bool open = co_await relay(std::move(onward), body);
+      co_return open;
+    }
+    if (const auto* wanted = std::get_if<ReadBody>(&*plan_)) {
+      if (body != Body::kWaiting) co_return false;
+      const size_t limit = std::min(wanted->limit, limits().body_bytes);
+      const int status = head_.content_length > limit ? 413 : co_await receive_body(limit);
+      if (status == kGone) co_return false;
+      if (status != kFine && status != 413) {
+        co_await refuse(text_response(status, reason_phrase(status)));
+        co_return false;
+      }
+      body = status == kFine ? Body::kRead : Body::kTooLarge;
+      continue;
+    }
+    if (body == Body::kWaiting && !head_.chunked && !head_.wants_continue &&
+        head_.content_length <= kDropBytes) {
+      const int status = co_await receive_body(kDropBytes);
+      if (status != kFine) co_return false;
+      body = Body::kRead;
+      phase_ = Phase::kAnswering;
+      deadline_ = request_deadline_;
+    }
+    if (body == Body::kWaiting || body == Body::kTooLarge) {
+      Response response = std::move(std::get<Response>(*plan_));
+      co_await refuse(std::move(response));
+      co_return false;
+    }
+    const bool open = co_await answer(std::get<Response>(*plan_));
+    co_return open;
+  }
+}
+
+Awaitable<bool> Connection::relay(Forward forward, Body body) {
+  phase_ = Phase::kRelaying;
+  deadline_ = kNever;
+  relay_ = std::make_unique<Relay>(worker_, wire_, request_, head_, body, std::move(forward));
+  const int status = co_await relay_->run();
+  relay_.reset();
+  phase_ = Phase::kAnswering;
+  deadline_ = worker_.tick_in(kLingerTime);
+  if (status == Relay::kDone) co_return true;
+  if (status == Relay::kBroken) co_return false;
+  if (status == Relay::kClose) {
+    co_await close_gently();
+    co_return false;
+  }
+  const bool unread = body == Body::kWaiting;
+  if (unread) {
+    co_await refuse(text_response(status, reason_phrase(status)));
+    co_return false;
+  }
+  const Response failed = text_response(status, reason_phrase(status));
+  const bool open = co_await answer(failed);
+  co_return open;
+}
+
+void Connection::check_deadline(uint64_t tick) {
+  if (relay_) return relay_->check(tick);
+  if (tick < deadline_) return;
+  deadline_ = kNever;
+  switch (phase_) {
+    case Phase::kHead:
+    case Phase::kBody: {
+      timed_out_ = true;
+      error_code ignored;
+      wire_.socket.cancel(ignored);  // wakes the reader, who can still say 408
+      break;
+    }
+    case Phase::kHandshake:
+    case Phase::kAnswering:
+    case Phase::kRelaying:  // has its own
+    case Phase::kLingering:
+      // Otherwise the kernel would go on holding megabytes for a client that does not read.
+      wire_.reset();
+      break;
+    case Phase::kIdle:
+      wire_.cut();
+      break;
+  }
+}
+
+void Connection::begin_stop() {
+  switch (phase_) {
+    case Phase::kHandshake:
+    case Phase::kIdle:
+    case Phase::kLingering:
+      wire_.cut();
+      break;
+    case Phase::kHead:
+    case Phase::kBody:
+    case Phase::kAnswering:
+    case Phase::kRelaying:
+      break;  // write_response sees that we are stopping
+  }
+}
+
+void Connection::cut() {
+  if (relay_) return relay_->cut();
+  wire_.cut();
+}
+
+void Connection::release_memory() {
+  wire_.release_memory();
+  if (output_.capacity() > Wire::kIdleBytes) output_ = std::string();
+  if (request_.body.capacity() > Wire::kIdleBytes) request_.body = std::string();
+  plan_.reset();
+}
+
+Awaitable<int> Connection::fill() {
+  const bool more = co_await wire_.fill();
+  if (timed_out_) co_return 408;
+  co_return more ? kFine : kGone;
+}
+
+Awaitable<int> Connection::receive() {
+  enter(Phase::kIdle, limits().idle_time);
+  scanner_.reset();
+  head_ = Head();
+  request_.method.clear();
+  request_.headers.clear();
+  request_.body.clear();
+  size_t size = 0;
+  for (;;) {
+    if (!wire_.received().empty()) {
+      if (phase_ == Phase::kIdle) {
+        enter(Phase::kHead, limits().header_time);
+        request_deadline_ = worker_.tick_in(limits().request_time);
+        deadline_ = std::min(deadline_, request_deadline_);
+      }
+      const auto found = scanner_.scan(wire_.received(), limits());
+      if (found && !*found) co_return found->reason();
+      if (found) {
+        size = found->value();
+        break;
+      }
+    }
+    const int status = co_await fill();
+    if (status != kFine) co_return status;
+  }
+  const auto head = read_head(wire_.received().substr(0, size), limits(), request_);
+  if (!head) co_return head.reason();
+  head_ = *head;
+  wire_.consume(size);
+  name_peer();
+  if (!has_body() || worker_.shared().front) co_return kFine;
+  const int status = co_await receive_body(limits().body_bytes);
+  co_return status;
+}
+
+Awaitable<int> Connection::receive_body(size_t limit) {
+  enter(Phase::kBody, limits().body_time);
+  deadline_ = std::min(deadline_, request_deadline_);
+  if (head_.wants_continue && wire_.received().empty()) {
+    const bool sent = co_await wire_.send(kContinue);
+    if (!sent) co_return kGone;
+  }
+  ChunkedBody chunks;
+  for (;;) {
+    std::string_view rest = wire_.received();
+    if (head_.chunked) {
+      const ChunkedBody::State state = chunks.take(rest, request_.body, limit);
+      if (state == ChunkedBody::State::kMalformed) co_return 400;
+      if (state == ChunkedBody::State::kTooLarge) co_return 413;
+      wire_.consume(wire_.received().size() - rest.size());
+      if (state == ChunkedBody::State::kComplete) co_return kFine;
+    } else {
+      const size_t part = std::min(head_.content_length - request_.body.size(), rest.size());
+      request_.body.append(rest.substr(0, part));
+      wire_.consume(part);
+      if (request_.body.size() == head_.content_length) co_return kFine;
+    }
+    const int status = co_await fill();
+    if (status != kFine) co_return status;
+  }
+}
+
+// Who is asking, and over what. A proxy's word counts only where the operator has said so, and only its last:
+// what stands further left came from the client.
+void Connection::name_peer() {
+  request_.peer = peer_;
+  request_.secure = wire_.tls.has_value();
+  const auto& trusted = worker_.shared().trusted_proxies;
+  if (trusted.empty() || std::find(trusted.begin(), trusted.end(), peer_) == trusted.end()) return;
+  std::string client = canonical_address(last_element(request_.headers, "X-Forwarded-For"));
+  if (!client.empty()) request_.peer = std::move(client);
+  if (last_element(request_.headers, "X-Forwarded-Proto") == "https") request_.secure = true;
+}
+
+void Connection::begin_handler() {
+  const auto done = [this](std::optional<Response> response, const std::exception_ptr&) {
+    if (Loop::current() == &worker_) return complete(std::move(response));
+    worker_.post([this, ended = std::move(response)]() mutable { complete(std::move(ended)); });
+  };
+  plan_.reset();
+  try {
+    start(worker_.shared().handler(request_), done);
+  } catch (...) {
+    complete(std::optional<Response>());  // it threw before it was a task
+  }
+}
+
+void Connection::begin_front(Body body) {
+  const auto done = [this](std::optional<Plan> plan, const std::exception_ptr&) {
+    if (Loop::current() == &worker_) return complete(std::move(plan));
+    worker_.post([this, ended = std::move(plan)]() mutable { complete(std::move(ended)); });
+  };
+  plan_.reset();
+  try {
+    start(worker_.shared().front(request_, body), done);
+  } catch (...) {
+    complete(std::optional<Plan>());
+  }
+}
+
+// May end the connection and free it before it returns.
+template <class Answer>
+void Connection::complete(std::optional<Answer> answer) {
+  if (answer) {
+    plan_.emplace(std::move(*answer));
+  } else {
+    plan_.emplace(json_response(500, R"({"error":"server_error"})"));
+  }
+  if (!waiting_) return;  // still within begin_handler(): its caller goes on by itself
+  Resume resume = std::move(*waiting_);
+  waiting_.reset();
+  std::move(resume)();
+}
+
+// True if the connection may serve another request.
+bool Connection::write_response(const Response& response) {
+  output_.clear();
+  const bool close = !head_.keep_alive || response.close || worker_.is_stopping();
+  const Persistence persistence = close ? Persistence::kClose : Persistence::kKeepAlive;
+  const BodyRule rule = request_.method == "HEAD" ? BodyRule::kLeaveOut : BodyRule::kSend;
+  if (!write_answer(output_, response, rule, persistence, worker_.date())) {
+    const Response fault = json_response(500, R"({"error":"server_error"})");
+    return write_answer(output_, fault, rule, persistence, worker_.date()) && !close;
+  }
+  return !close;
+}
+
+Awaitable<void> Connection::close_gently() {
+  enter(Phase::kLingering, kLingerTime);
+  wire_.finish();
+  if (!worker_.is_stopping()) co_await wire_.drain(kLingerBytes);
+}
+
+}  // namespace behalf::http

@@ -1,0 +1,157 @@
+// One event loop, and the connections on it. A thread is one loop with a listening socket of its own; a
+// connection stays on the loop that accepted it, so nothing below a Worker is shared or locked.
+// For the .cc files of http/ and nobody else.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/loop.h"
+#include "http/asio.h"
+#include "http/forward.h"
+#include "http/gate.h"
+#include "http/relay.h"
+#include "http/server.h"
+#include "http/sockets.h"
+#include "http/tls.h"
+#include "http/wire.h"
+
+namespace behalf::http {
+
+// What all loops share; nothing of it changes while they run, but the count.
+struct Shared {
+  Limits limits;
+  Handler handler;  // one of the two
+  Front front;
+  std::vector<std::string> trusted_proxies;
+  std::optional<TlsContext> tls;
+  std::atomic<size_t> connections = 0;
+
+  std::mutex mutex;
+  std::condition_variable drained;
+  size_t busy_loops = 0;  // guarded by `mutex`
+};
+
+class Connection;
+
+class Worker final : public Loop {
+ public:
+  static constexpr uint64_t kTicksPerSecond = 2;
+
+  Worker(Shared& shared, Descriptor listening)
+      : shared_(shared), listener_(io_, listening.release()), sweep_timer_(io_), pause_(io_) {}
+
+  void post(std::function<void()> work) override { asio::post(io_, std::move(work)); }
+
+  void run();
+  // On the loop's thread: no new connection, none kept alive.
+  void begin_stop();
+  // On the loop's thread: every connection ends, whatever it is doing.
+  void cut_all();
+
+  Shared& shared() { return shared_; }
+  Links& links() { return links_; }
+  asio::io_context& io() { return io_; }
+  bool is_stopping() const { return stopping_; }
+  const std::string& date() const { return date_; }
+  uint64_t tick() const { return tick_; }
+  uint64_t tick_in(Seconds span) const {
+    return tick_ + static_cast<uint64_t>(span.count) * kTicksPerSecond + 1;
+  }
+  std::list<Connection*>::iterator add(Connection* connection);
+  void remove(std::list<Connection*>::iterator place);
+
+ private:
+  Awaitable<void> accept_all();
+  bool accept_some();
+  Awaitable<void> sweep();
+  void tell_time();
+  void finish_if_drained();
+
+  Shared& shared_;
+  asio::io_context io_{1};
+  asio::posix::basic_stream_descriptor<Executor> listener_;
+  Timer sweep_timer_;
+  Timer pause_;
+  Links links_;
+  std::list<Connection*> connections_;
+  uint64_t tick_ = 0;
+  int64_t second_ = 0;
+  std::string date_;
+  bool stopping_ = false;
+  bool drained_ = false;
+};
+
+class Connection {
+ public:
+  Connection(Worker& worker, Socket socket, std::string peer)
+      : worker_(worker), wire_(std::move(socket)), peer_(std::move(peer)), place_(worker.add(this)) {}
+  ~Connection() { worker_.remove(place_); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Owns its connection until the end; the handler's Request lives in it and so outlives the task.
+  static Awaitable<void> serve(std::unique_ptr<Connection> connection);
+
+  void check_deadline(uint64_t tick);
+  void begin_stop();
+  void cut();
+
+ private:
+  enum class Phase { kHandshake, kIdle, kHead, kBody, kAnswering, kRelaying, kLingering };
+  // What a step came to, beside HTTP statuses to refuse with.
+  static constexpr int kGone = -1;
+  static constexpr int kFine = 0;
+
+  const Limits& limits() const { return worker_.shared().limits; }
+  void enter(Phase phase, Seconds span) {
+    phase_ = phase;
+    deadline_ = worker_.tick_in(span);
+  }
+  bool has_body() const { return head_.content_length > 0 || head_.chunked; }
+  void release_memory();
+  void name_peer();
+  void begin_handler();
+  void begin_front(Body body);
+  template <class Answer>
+  void complete(std::optional<Answer> answer);
+  bool write_response(const Response& response);
+
+  Awaitable<void> wait_for_answer();
+  Awaitable<int> fill();
+  Awaitable<int> receive();
+  Awaitable<int> receive_body(size_t limit);
+  // What the front says of this request, until it is answered or relayed; true if another may follow.
+  Awaitable<bool> follow_front();
+  Awaitable<bool> relay(Forward forward, Body body);
+  Awaitable<bool> answer(const Response& response);
+  // Answers and ends the connection, over whatever is still to come.
+  Awaitable<void> refuse(Response response);
+  Awaitable<void> close_gently();
+
+  Worker& worker_;
+  Wire wire_;
+  std::string peer_;
+  std::list<Connection*>::iterator place_;
+
+  Phase phase_ = Phase::kHandshake;
+  uint64_t deadline_ = UINT64_MAX;
+  uint64_t request_deadline_ = UINT64_MAX;
+  bool timed_out_ = false;
+
+  std::string output_;
+  HeadScanner scanner_;
+  Head head_;
+  Request request_;
+  std::optional<Plan> plan_;
+  std::unique_ptr<Relay> relay_;
+  std::optional<Resume> waiting_;
+};
+
+}  // namespace behalf::http
