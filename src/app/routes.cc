@@ -8,6 +8,7 @@
 #include "base/uri.h"
 #include "crypto/hash.h"
 #include "oauth/authorize.h"
+#include "oauth/directory.h"
 #include "oauth/introspection.h"
 #include "oauth/metadata.h"
 #include "oauth/token_endpoint.h"
@@ -97,6 +98,7 @@ http::Handler make_public_handler(oauth::Services& services, console::FrontChann
   add("POST", base + "/introspect",
       [&services](Request& r) { return oauth::introspection_endpoint(services, r); });
   add("POST", base + "/revoke", [&services](Request& r) { return oauth::revocation_endpoint(services, r); });
+  add("GET", base + "/directory", [&services](Request& r) { return oauth::directory_endpoint(services, r); });
   add("GET", base + "/jwks", [&services](Request&) { return ready(oauth::key_set(services)); });
   add("GET", "/.well-known/oauth-authorization-server" + base, metadata);
   add("GET", base + "/.well-known/openid-configuration", metadata);

@@ -114,11 +114,18 @@ class Reader {
     if (allow.everyone && !allow.names.empty()) complain(std::string(name) + " has \"*\" beside names");
     return allow;
   }
-  ScopeSet scopes(std::string_view name) {
+  // Scopes of this server itself are for a client's or agent's ceiling and for nothing else.
+  enum class ServerScopes { kRefused, kAllowed };
+  ScopeSet scopes(std::string_view name, ServerScopes server = ServerScopes::kRefused) {
     ScopeSet set;
     for (const std::string& token : list(name)) {
       if (!ScopeSet::is_token(token))
         complain(std::string(name) + " has \"" + token + "\", which is no scope");
+      if (is_reserved_for_server(token) && server == ServerScopes::kRefused) {
+        complain(std::string(name) + " has \"" + token + "\", which is reserved: nobody passes it on");
+      } else if (is_reserved_for_server(token) && !server_scopes().contains(token)) {
+        complain(std::string(name) + " has \"" + token + "\"; those of this server are " + server_scopes().text());
+      }
       set.add(token);
     }
     return set;
@@ -338,7 +345,7 @@ Result<Agent, std::string> parse_agent(const json::Value& value, Detail detail) 
   agent.description = reader.text("description");
   agent.capability_version = reader.text("capability_version");
   agent.jwks = reader.object("jwks");
-  agent.scopes = reader.scopes("scopes");
+  agent.scopes = reader.scopes("scopes", Reader::ServerScopes::kAllowed);
   agent.clients = reader.allow_list("clients", {});
   agent.users = reader.allow_list("users", agent.users);
   agent.resources = reader.allow_list("resources", agent.resources);
@@ -403,7 +410,10 @@ Result<Client, std::string> parse_client(const json::Value& value, Detail detail
   if (client.may_use("authorization_code") && client.redirect_uris.empty()) {
     reader.complain("authorization_code needs redirect_uris");
   }
-  client.scopes = reader.scopes("scopes");
+  client.scopes = reader.scopes("scopes", Reader::ServerScopes::kAllowed);
+  if (client.is_public() && !client.scopes.intersect(server_scopes()).empty()) {
+    reader.complain("a public client (auth_method none) cannot have scopes of this server");
+  }
   client.agent = AgentId(reader.text("agent"));
   client.resource = ResourceId(reader.text("resource"));
   client.acts_as_service = reader.flag("acts_as_service", false);
@@ -439,7 +449,8 @@ Result<Resource, std::string> parse_resource(const json::Value& value, Detail de
         definition.name = scope.required_text("name");
         if (!definition.name.empty() && !ScopeSet::is_token(definition.name))
           scope.complain("name is no scope token");
-        if (definition.name == "offline_access" || definition.name == "openid") {
+        if (definition.name == "offline_access" || definition.name == "openid" ||
+            is_reserved_for_server(definition.name)) {
           scope.complain("\"" + definition.name + "\" is reserved");
         }
         definition.title = scope.text("title", definition.name);

@@ -63,6 +63,13 @@ void ScopeSet::add(std::string_view token) {
   if (at == tokens_.end() || *at != token) tokens_.emplace(at, token);
 }
 
+const ScopeSet& server_scopes() {
+  static const ScopeSet kScopes{kSignalsScope, kEvidenceScope, kDecisionsScope};
+  return kScopes;
+}
+
+bool is_reserved_for_server(std::string_view scope) { return scope.starts_with("behalf."); }
+
 std::string ScopeSet::text() const {
   std::string text;
   for (const std::string& token : tokens_) {

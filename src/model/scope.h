@@ -36,4 +36,13 @@ class ScopeSet {
   std::vector<std::string> tokens_;
 };
 
+// Scopes that open this server's own APIs for resource servers (docs/decisions/0008). A client has
+// them in its ceiling and gets them for itself alone: no resource knows them, no person passes them on.
+inline constexpr std::string_view kSignalsScope = "behalf.signals";
+inline constexpr std::string_view kEvidenceScope = "behalf.evidence";
+inline constexpr std::string_view kDecisionsScope = "behalf.decisions";
+const ScopeSet& server_scopes();
+// Names that begin like these are kept for them.
+bool is_reserved_for_server(std::string_view scope);
+
 }  // namespace behalf

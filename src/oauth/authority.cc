@@ -66,6 +66,14 @@ Answer<ScopeSet> narrow(store::ReadTransaction& transaction, const std::optional
                                                              : "scope_empty");
 }
 
+ScopeSet server_scope_ceiling(store::ReadTransaction& transaction, const Client& client,
+                              const Subject& subject) {
+  const ScopeSet most = server_scopes().intersect(client.scopes);
+  if (subject.kind != SubjectKind::kAgent) return most;
+  const auto agent = transaction.find_agent(AgentId(subject.id));
+  return agent == nullptr ? ScopeSet{} : most.intersect(agent->scopes);
+}
+
 std::string_view why_not_allowed(const Agent& agent, const Client& client, const Subject& subject,
                                  const Resource* resource) {
   if (!agent.is_active()) return "agent_inactive";

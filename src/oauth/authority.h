@@ -32,6 +32,10 @@ struct ScopeCeilings {
 Answer<ScopeSet> narrow(store::ReadTransaction& transaction, const std::optional<ScopeSet>& requested,
                         const ScopeSet& parent, const ScopeCeilings& ceilings);
 
+// Of this server's own scopes, those that this client may have now for itself, or for the agent that it is.
+ScopeSet server_scope_ceiling(store::ReadTransaction& transaction, const Client& client,
+                              const Subject& subject);
+
 // Whether this agent may serve this client, person and resource, now. Empty: yes; otherwise the reason.
 std::string_view why_not_allowed(const Agent& agent, const Client& client, const Subject& subject,
                                  const Resource* resource);

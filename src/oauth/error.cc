@@ -58,6 +58,10 @@ Row row_of(ErrorCode code) {
       return {"insufficient_user_authentication", 400};  // RFC 9470 §3
     case ErrorCode::kUnmetAuthenticationRequirements:
       return {"unmet_authentication_requirements", 400};  // RFC 9470 §5
+    case ErrorCode::kInvalidToken:
+      return {"invalid_token", 401};  // RFC 6750 §3.1
+    case ErrorCode::kInsufficientScope:
+      return {"insufficient_scope", 403};  // RFC 6750 §3.1
     case ErrorCode::kTooManyRequests:
       return {"temporarily_unavailable", 429};  // RFC 6585 §4
     case ErrorCode::kServerError:

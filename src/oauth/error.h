@@ -35,6 +35,8 @@ enum class ErrorCode {
   kConsentDenied,
   kInsufficientUserAuthentication,
   kUnmetAuthenticationRequirements,
+  kInvalidToken,
+  kInsufficientScope,
   kTooManyRequests,
   kServerError,
   kTemporarilyUnavailable,

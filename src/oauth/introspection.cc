@@ -75,6 +75,10 @@ OAuthError token_missing() { return {ErrorCode::kInvalidRequest, "token is requi
 // What was taken from client, agents, person or resource since the token was issued is no longer said of it.
 ScopeSet still_allowed(store::ReadTransaction& transaction, const Node& node, const Resource* resource) {
   const auto client = transaction.find_client(node.client);
+  if (!node.scope.intersect(server_scopes()).empty()) {
+    return node.scope.intersect(server_scope_ceiling(transaction, *client, node.subject));
+  }
+  if (resource == nullptr) return {};  // it was taken out of the registry
   const auto left = narrow(
       transaction, std::nullopt, node.scope,
       {.client = client.get(), .chain = &node.chain, .subject = &node.subject, .resource = resource});

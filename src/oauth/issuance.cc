@@ -23,6 +23,18 @@ std::string_view profile_of(SubjectKind kind) {
   return "service";
 }
 
+// The clients it was passed on through: what a verifier needs beside `client_id` and `act` to know by itself that
+// something above the token ended. They say where it has been, so they are shown where the chain is.
+void add_via(json::ObjectWriter& writer, const Node& node) {
+  std::string list;
+  for (const ClientStamp& client : node.via) {
+    if (client.id == node.client) continue;
+    list += list.empty() ? '[' : ',';
+    json::append_string(list, client.id.text());
+  }
+  if (!list.empty()) writer.add_raw("via", list + "]");
+}
+
 }  // namespace
 
 std::string write_handle(std::string_view prefix, const Handle& handle) {
@@ -122,6 +134,7 @@ void add_claims(json::ObjectWriter& writer, const Settings& settings, const Node
     const size_t most = shows_whole_chain(node, resource) ? SIZE_MAX : 1;
     writer.add_raw("act", act_json(settings.issuer, node.chain, most));
   }
+  if (shows_whole_chain(node, resource)) add_via(writer, node);
   if (!node.may_act.is_null()) writer.add_raw("may_act", json::write(node.may_act));
   if (node.sign_in) {
     writer.add("auth_time", node.sign_in->auth_time.seconds()).add_unless_empty("acr", node.sign_in->acr);

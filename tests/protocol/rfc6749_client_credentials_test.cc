@@ -17,7 +17,7 @@ TEST(Rfc6749ClientCredentials, S4_4_what_is_refused) {  // F-42, F-43, D-04, D-8
       {"no agent", "ca", {{"resource", kIssuer}, {"scope", kLeaveOut}}, "unauthorized_client", "client_is_no_agent"},
       {"a foreign child", "a2-runtime", {{"resource", kIssuer}, {"scope", kLeaveOut}, {"agent", "child"}}, "unauthorized_client", "not_the_parent"},
       {"no child at all", "a1-runtime", {{"resource", kIssuer}, {"scope", kLeaveOut}, {"agent", "a2"}}, "unauthorized_client", "not_the_parent"},
-      {"an actor token with scope", "a1-runtime", {{"resource", kIssuer}}, "invalid_scope", "actor_token_with_scope"},
+      {"a resource's scope for this server", "a1-runtime", {{"resource", kIssuer}}, "invalid_scope", "scope_not_of_this_server"},
       {"a child's API token", "a1-runtime", {{"agent", "child"}}, "invalid_request", "agent_parameter"},
       {"public client", "cp", {}, "unauthorized_client", "public_client"},
       {"without the grant", "r2-server", {}, "unauthorized_client", "grant_type_not_registered"},

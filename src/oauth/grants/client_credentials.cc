@@ -1,6 +1,6 @@
 // Software for itself (RFC 6749 §4.4): an agent's or client's own access token, and, addressed to this
-// server, the actor token with which an agent proves itself (D-04 a). No person, no `act` (RFC 9068 §2.2:
-// `sub` is the software).
+// server, the actor token with which an agent proves itself (D-04 a) or, with a scope, a token for this
+// server's own APIs. No person, no `act` (RFC 9068 §2.2: `sub` is the software).
 #include "oauth/authority.h"
 #include "oauth/grants/grant.h"
 
@@ -8,7 +8,7 @@ namespace behalf::oauth {
 namespace {
 
 // Asked with `resource` (or `audience`) = our own issuer.
-bool wants_actor_token(const Call& call, const http::Form& form) {
+bool is_for_this_server(const Call& call, const http::Form& form) {
   for (const std::string_view name : {"resource", "audience"}) {
     for (const std::string_view value : form.all(name)) {
       if (value == call.settings().issuer) return true;
@@ -35,25 +35,24 @@ Answer<std::shared_ptr<const Resource>> resource_of_scopes(const Call& call,
 
 Answer<Decision> prepare(Call& call, const TokenRequest& request) {
   const http::Form& form = request.form;
-  const bool actor_token = wants_actor_token(call, form);
+  const bool for_this_server = is_for_this_server(call, form);
   const std::string child(form.get("agent"));  // D-86: a parent asks for one of its own agents
   std::optional<ScopeSet> scope = TRY(read_scope(form));
+  const bool actor_token = for_this_server && !scope;
   std::shared_ptr<const Resource> target;
-  if (actor_token) {
+  if (for_this_server) {
     if (form.all("resource").size() + form.all("audience").size() > 1) {
       return refuse(ErrorCode::kInvalidTarget, "one token has one audience; ask again for the next",
                     "several_targets");
     }
-    if (scope)
-      return refuse(ErrorCode::kInvalidScope, "an actor token has no scope", "actor_token_with_scope");
   } else {
     target = TRY(read_target(call, form));
     if (target == nullptr) target = TRY(resource_of_scopes(call, scope));
-    if (!child.empty()) {
-      return refuse(ErrorCode::kInvalidRequest, "agent is for actor tokens only", "agent_parameter");
-    }
   }
-  return Decision([&call, &request, actor_token, child, scope = std::move(scope),
+  if (!actor_token && !child.empty()) {
+    return refuse(ErrorCode::kInvalidRequest, "agent is for actor tokens only", "agent_parameter");
+  }
+  return Decision([&call, &request, for_this_server, actor_token, child, scope = std::move(scope),
                    target = std::move(target)](store::Transaction& transaction) -> Answer<Issuance> {
     const Client& client = request.client.registration();
     std::shared_ptr<const Agent> agent;
@@ -94,6 +93,17 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
     if (actor_token) {
       node.is_actor_token = true;
       lifetime = std::min(lifetime, call.settings().actor_token_lifetime);
+    } else if (for_this_server) {
+      // Never beside a resource's scopes: what is asked for must all be of this server.
+      const ScopeSet own = server_scope_ceiling(transaction, client, node.subject);
+      const auto granted = narrow_scope(scope, server_scopes(), {&own});
+      if (!granted) {
+        return refuse(ErrorCode::kInvalidScope, describe(granted.reason()),
+                      granted.reason() == ScopeRefusal::kWidening ? "scope_not_of_this_server"
+                                                                  : "scope_ceiling");
+      }
+      node.scope = *granted;
+      node.resource = ResourceId(call.settings().issuer);
     } else {
       issuance.resource = transaction.find_resource(target->id);
       if (issuance.resource == nullptr)

@@ -268,6 +268,26 @@ TEST(RegistryJson, a_public_client_has_only_the_two_grants_that_need_no_secret) 
   }
 }
 
+TEST(RegistryJson, scopes_of_this_server_are_for_the_ceiling_of_software_alone) {
+  const auto fits = [](std::string_view kind, std::string_view text) {
+    const json::Value value = parsed(text);
+    if (kind == "client") return static_cast<bool>(parse_client(value, Detail::kState));
+    if (kind == "agent") return static_cast<bool>(parse_agent(value, Detail::kState));
+    if (kind == "user") return static_cast<bool>(parse_user(value, Detail::kState));
+    return static_cast<bool>(parse_resource(value, Detail::kState));
+  };
+  EXPECT_TRUE(fits("client", R"({"id":"c","name":"C","scopes":["behalf.signals","behalf.evidence","behalf.decisions"]})"));
+  EXPECT_TRUE(fits("agent", R"({"id":"a","name":"A","publisher":"P","scopes":["x","behalf.signals"]})"));
+  EXPECT_TRUE(fits("resource", R"({"id":"r","scopes":[{"name":"behalfx"}]})"));
+  EXPECT_FALSE(fits("client", R"({"id":"c","name":"C","scopes":["behalf.signal"]})"));
+  EXPECT_FALSE(fits("client", R"({"id":"c","name":"C","auth_method":"none","scopes":["behalf.signals"]})"));
+  EXPECT_FALSE(fits("agent", R"({"id":"a","name":"A","publisher":"P","scopes":["behalf."]})"));
+  EXPECT_FALSE(fits("user", R"({"id":"u","entitlements":["behalf.signals"]})"));
+  EXPECT_FALSE(fits("resource", R"({"id":"r","scopes":[{"name":"behalf.signals"}]})"));
+  EXPECT_FALSE(fits("resource", R"({"id":"r","scopes":[{"name":"behalf.other"}]})"));
+  EXPECT_FALSE(fits("resource", R"({"id":"r","scopes":[{"name":"x"}],"scope_map":[{"scope":"x","gives":["behalf.signals"]}]})"));
+}
+
 TEST(RegistryJson, redirect_uris_are_judged_at_registration) {
   const auto client_with = [](std::string_view uri) {
     json::Value value = parsed(kClient);

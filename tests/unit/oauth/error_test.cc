@@ -25,6 +25,7 @@ TEST(ErrorTable, has_one_row_a_code) {
       {"actor_mismatch", 400},         {"actor_unauthorized", 400},     {"consent_denied", 400},
       {"insufficient_user_authentication", 400},
       {"unmet_authentication_requirements", 400},
+      {"invalid_token", 401},          {"insufficient_scope", 403},
       {"temporarily_unavailable", 429}, {"server_error", 500},           {"temporarily_unavailable", 503}};
   ASSERT_EQ(std::size(kTable), static_cast<size_t>(kCodes));
   std::set<std::string_view> names;
