@@ -88,6 +88,7 @@ class Policy {
     size_t line = 0;      // in the file
     std::string outcome;  // "allows", "denies", "refuses", "not for this", "no match"
     std::string why;
+    std::string call;  // which one of a batch; empty: the request
   };
   class Counters;
   // `delegation` null: no token. Pure but for rates and budgets, which `counters` keeps; null: a rule that
@@ -118,7 +119,7 @@ class Policy {
 // no counter yet is refused: forgetting would give budgets back.
 class Policy::Counters {
  public:
-  explicit Counters(size_t max_entries = 262'144);  // about 48 bytes each
+  explicit Counters(size_t max_entries = 262'144);  // about 64 bytes each
   ~Counters();
   Counters(const Counters&) = delete;
   Counters& operator=(const Counters&) = delete;

@@ -1,0 +1,31 @@
+// What a Policy keeps.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "behalf/policy.h"
+#include "sdk/policy_match.h"
+#include "sdk/policy_rules.h"
+
+namespace behalf::sdk {
+
+struct Policy::Impl {
+  Impl(rules::RuleSet read, std::string file_name, std::string file_version)
+      : set(std::move(read)),
+        index(set.rules),
+        name(std::move(file_name)),
+        version(std::move(file_version)) {}
+
+  enum class Limits { kTaken, kIgnored };
+  Decision decide(const Action& action, const Delegation* delegation, Milliseconds now,
+                  const AgentLookup& agents, Limits limits, Counters* counters,
+                  std::vector<Step>* steps) const;
+
+  rules::RuleSet set;
+  rules::Index index;
+  std::string name;
+  std::string version;
+};
+
+}  // namespace behalf::sdk
