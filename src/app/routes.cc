@@ -9,6 +9,7 @@
 #include "crypto/hash.h"
 #include "oauth/authorize.h"
 #include "oauth/directory.h"
+#include "oauth/evidence.h"
 #include "oauth/introspection.h"
 #include "oauth/metadata.h"
 #include "oauth/token_endpoint.h"
@@ -99,6 +100,7 @@ http::Handler make_public_handler(oauth::Services& services, console::FrontChann
       [&services](Request& r) { return oauth::introspection_endpoint(services, r); });
   add("POST", base + "/revoke", [&services](Request& r) { return oauth::revocation_endpoint(services, r); });
   add("GET", base + "/directory", [&services](Request& r) { return oauth::directory_endpoint(services, r); });
+  add("POST", base + "/evidence", [&services](Request& r) { return oauth::evidence_endpoint(services, r); });
   add("GET", base + "/jwks", [&services](Request&) { return ready(oauth::key_set(services)); });
   add("GET", "/.well-known/oauth-authorization-server" + base, metadata);
   add("GET", base + "/.well-known/openid-configuration", metadata);
