@@ -4,9 +4,9 @@
 Usage: tools/protocol_index.py [--check]
 
 The requirements stand in docs/protocol.toml. Code is found by what it cites ("D-31", "X14", "RFC 8693 §2.1"); tests by what
-their names and comments cite, by their case ("E-02"), and by file and name: a test S2_1_… of rfc8693_exchange_test.cc shows
-RFC 8693 §2.1. With --check nothing is written, and a file that is out of date fails, as does a requirement that is built and
-has no test. Standard library only.
+their names and comments cite, by their case ("E-02") or attack ("302"), and by file and name: a test S2_1_… of
+rfc8693_exchange_test.cc shows RFC 8693 §2.1. With --check nothing is written, and a file that is out of date fails, as does a
+requirement that is built, or an attack that is possible, and has no test. Standard library only.
 """
 import pathlib
 import re
@@ -55,15 +55,19 @@ def cpp_tests():
 
 
 def case_tests():
-    for path in sorted(ROOT.glob("tests/cases/*.test.mjs")):
+    for path in sorted([*ROOT.glob("tests/cases/*.test.mjs"), *ROOT.glob("tests/faults/*.test.mjs")]):
         for title in re.findall(r"\btest\('((?:[^'\\]|\\.)*)'", path.read_text()):
             head = re.match(r"(?:(?:[A-S]-P?\d{2}|\d{1,3})(?:, | to )?)+", title)
             if head:
-                yield f"{path.name}: {head[0].rstrip(', ')}", set(CASE.findall(head[0]))
+                cited = set(CASE.findall(head[0]))
+                for first, last in re.findall(r"\b(\d{1,3}) to (\d{1,3})\b", head[0]):
+                    cited |= {str(number) for number in range(int(first), int(last) + 1)}
+                yield f"{path.name}: {head[0].strip().rstrip(',')}", cited
 
 
 def main():
-    requirements = tomllib.loads((ROOT / "docs/protocol.toml").read_text())["requirement"]
+    source = tomllib.loads((ROOT / "docs/protocol.toml").read_text())
+    requirements, attacks = source["requirement"], source["attack"]
     code, tests = code_places(), [*case_tests(), *cpp_tests()]
     lines = ["# What the specifications ask, where it is done, and what shows it", "",
              "Made by `tools/protocol_index.py` from `docs/protocol.toml`, the code and the tests; `./test` fails where it is out of date or",
@@ -89,6 +93,18 @@ def main():
     rows("Decisions", [one for one in requirements if one["id"].startswith("D-")])
     rows("Errors", [one for one in requirements if one["id"].startswith("X")])
     rows("RFCs", [one for one in requirements if one["id"].startswith("RFC")])
+    lines.extend(["## Attacks", "", "What was tried, or the reason why it cannot be. Each test looks, after the attack, for the exact refusal, a record with a reason in a",
+                  "log whose chain holds, no secret in log, output or database, and an honest flow that still works.", "",
+                  "| | what is tried | shown by |", "| --- | --- | --- |"])
+    for one in attacks:
+        wanted = {one["id"], *one.get("cases", [])}
+        shown = [name for name, cited in tests if wanted & cited]
+        if "absent" not in one and not shown:
+            untested.append(one)
+        said = f"not possible here, not built: {one['absent']}" if "absent" in one else "<br>".join(shown[:3])
+        more = f", and {len(shown) - 3} more" if "absent" not in one and len(shown) > 3 else ""
+        lines.append(f"| {one['id']} | {one['says'].replace('|', '/')} | {said}{more} |")
+    lines.append("")
     lines.extend(["## Without a test", ""])
     lines.extend([f"- {one['id']}: {one['says']}" for one in untested] or ["Nothing that is built."])
     lines.extend(["", "## Not built yet", ""])
@@ -99,7 +115,7 @@ def main():
         target.write_text(text)
     elif not target.exists() or target.read_text() != text:
         sys.exit("docs/protocol.md is out of date: run tools/protocol_index.py")
-    print(f"{len(requirements)} requirements, {len(untested)} without a test, {len(later)} not built yet")
+    print(f"{len(requirements)} requirements and {len(attacks)} attacks, {len(untested)} without a test, {len(later)} not built yet")
     if untested and "--check" in sys.argv:
         sys.exit("without a test: " + ", ".join(one["id"] for one in untested))
 

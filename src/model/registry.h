@@ -120,6 +120,9 @@ struct ScopeMapping {
 enum class TokenFormat { kJwt, kOpaque };
 // How much of the chain a resource is shown: all of it, or only who acts now (D-92).
 enum class ChainDisclosure { kFull, kOutermost };
+// How a resource knows a person: by the id that everyone is told, or by a name that only this resource is
+// told, so that two of them cannot put their records together (D-74; the words are OpenID Connect Core §8's).
+enum class SubjectType { kPublic, kPairwise };
 
 struct Resource {
   ResourceId id;
@@ -134,6 +137,7 @@ struct Resource {
   std::string required_acr;  // how the person must have signed in for a token passed on to here (D-43, D-83)
   TokenFormat token_format = TokenFormat::kJwt;
   ChainDisclosure chain_disclosure = ChainDisclosure::kFull;
+  SubjectType subject_type = SubjectType::kPublic;
 
   ScopeSet scope_set() const;
   const ScopeDefinition* find_scope(std::string_view name) const;

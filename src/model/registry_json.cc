@@ -319,6 +319,7 @@ json::Value to_json(const Resource& resource, Detail detail) {
   set_text(out, "required_acr", resource.required_acr);
   if (resource.is_opaque()) out.set("token_format", "opaque");
   if (resource.chain_disclosure == ChainDisclosure::kOutermost) out.set("chain_disclosure", "outermost");
+  if (resource.subject_type == SubjectType::kPairwise) out.set("subject_type", "pairwise");
   if (detail == Detail::kStored) out.set("version", resource.version);
   return out;
 }
@@ -500,6 +501,11 @@ Result<Resource, std::string> parse_resource(const json::Value& value, Detail de
     resource.chain_disclosure = ChainDisclosure::kOutermost;
   else if (disclosure != "full")
     reader.complain("chain_disclosure must be full or outermost");
+  const std::string subject_type = reader.text("subject_type", "public");
+  if (subject_type == "pairwise")
+    resource.subject_type = SubjectType::kPairwise;
+  else if (subject_type != "public")
+    reader.complain("subject_type must be public or pairwise");
   if (detail == Detail::kStored) resource.version = reader.integer("version", 1, 1, INT64_MAX);
   return reader.finish(std::move(resource));
 }

@@ -74,6 +74,19 @@ ScopeSet server_scope_ceiling(store::ReadTransaction& transaction, const Client&
   return agent == nullptr ? ScopeSet{} : most.intersect(agent->scopes);
 }
 
+ScopeSet still_allowed(store::ReadTransaction& transaction, const Node& node, const Resource* resource) {
+  const auto client = transaction.find_client(node.client);
+  if (client == nullptr) return {};
+  if (!node.scope.intersect(server_scopes()).empty()) {
+    return node.scope.intersect(server_scope_ceiling(transaction, *client, node.subject));
+  }
+  if (resource == nullptr) return {};  // it was taken out of the registry
+  const auto left =
+      narrow(transaction, std::nullopt, node.scope,
+             {.client = client.get(), .chain = &node.chain, .subject = &node.subject, .resource = resource});
+  return left ? *left : ScopeSet{};
+}
+
 std::string_view why_not_allowed(const Agent& agent, const Client& client, const Subject& subject,
                                  const Resource* resource) {
   if (!agent.is_active()) return "agent_inactive";

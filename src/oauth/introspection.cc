@@ -72,19 +72,6 @@ OAuthError public_client() {
 }
 OAuthError token_missing() { return {ErrorCode::kInvalidRequest, "token is required", "token_missing", {}}; }
 
-// What was taken from client, agents, person or resource since the token was issued is no longer said of it.
-ScopeSet still_allowed(store::ReadTransaction& transaction, const Node& node, const Resource* resource) {
-  const auto client = transaction.find_client(node.client);
-  if (!node.scope.intersect(server_scopes()).empty()) {
-    return node.scope.intersect(server_scope_ceiling(transaction, *client, node.subject));
-  }
-  if (resource == nullptr) return {};  // it was taken out of the registry
-  const auto left = narrow(
-      transaction, std::nullopt, node.scope,
-      {.client = client.get(), .chain = &node.chain, .subject = &node.subject, .resource = resource});
-  return left ? *left : ScopeSet{};
-}
-
 Task<http::Response> introspect(Call& call) {
   auto form = read_form(call.request, {});
   if (!form) co_return co_await refuse_call(call, form.reason());
@@ -152,7 +139,7 @@ Task<http::Response> introspect(Call& call) {
   json::ObjectWriter writer(body);
   writer.add_bool("active", true);
   if (active->kind == NodeKind::kAccessToken) writer.add("token_type", "Bearer");
-  add_claims(writer, call.settings(), *active, resource.get());
+  add_claims(writer, call.services, *active, resource.get());
   // Said whether or not anything was left out, so that it does not say how long the chain is (D-92).
   if (!active->chain.empty() && !shows_whole_chain(*active, resource.get())) {
     writer.add_bool("chain_complete", false);

@@ -117,10 +117,18 @@ bool shows_whole_chain(const Node& node, const Resource* resource) {
   return !node.hides_act && (resource == nullptr || resource->chain_disclosure == ChainDisclosure::kFull);
 }
 
-void add_claims(json::ObjectWriter& writer, const Settings& settings, const Node& node,
+bool shows_subject(const Node& node, const Resource* resource) {
+  return node.subject.kind != SubjectKind::kUser || resource == nullptr ||
+         resource->subject_type == SubjectType::kPublic;
+}
+
+void add_claims(json::ObjectWriter& writer, const Services& services, const Node& node,
                 const Resource* resource) {
+  const Settings& settings = services.settings;
   writer.add("iss", settings.issuer)
-      .add("sub", node.subject.id)
+      .add("sub", shows_subject(node, resource)
+                      ? node.subject.id
+                      : services.keys.pairwise_subject(resource->id.text(), node.subject.id))
       .add("aud", node.is_actor_token ? settings.issuer : node.resource.text())
       .add("client_id", node.client.text())
       .add("azp", node.client.text())  // D-25: the draft's name for the same thing
@@ -160,7 +168,7 @@ std::string sign_access_token(const Services& services, const Node& node, const 
   std::string claims;
   claims.reserve(768);
   json::ObjectWriter writer(claims);
-  add_claims(writer, services.settings, node, resource);
+  add_claims(writer, services, node, resource);
   writer.end();
   const auto& key = services.keys.signing_key(resource == nullptr ? "ES256" : resource->signing_alg);
   return crypto::sign_jwt(key, "at+jwt", claims);

@@ -57,7 +57,10 @@ http::Response token_response(Call& call, const Issuance& issuance, const std::s
 std::string act_json(const std::string& issuer, const DelegationChain& chain, size_t most = SIZE_MAX);
 
 // The claims a token of this node carries; introspection answers with the same (RFC 7662 §2.2).
-void add_claims(json::ObjectWriter& writer, const Settings& settings, const Node& node,
+void add_claims(json::ObjectWriter& writer, const Services& services, const Node& node,
                 const Resource* resource);
+
+// Whether `sub` in tokens of this node is the id that we and the log know the person by (D-74).
+bool shows_subject(const Node& node, const Resource* resource);
 
 }  // namespace behalf::oauth

@@ -62,7 +62,8 @@ Keys::Keys(Parsed parsed)
     : signing_(std::move(parsed.signing)),
       lookup_(derive(parsed.master.reveal(), "lookup")),
       successor_(derive(parsed.master.reveal(), "refresh token successor")),
-      seal_(derive(parsed.master.reveal(), "seal")) {
+      seal_(derive(parsed.master.reveal(), "seal")),
+      pairwise_(derive(parsed.master.reveal(), "pairwise subject")) {
   json::Value::Array published;
   for (const crypto::SigningKey& key : signing_) {
     verifying_.push_back(key.verifying_key());
@@ -97,6 +98,13 @@ std::string Keys::successor_secret(std::string_view secret, std::string_view suc
   std::string result = base64url(successor_(input));
   wipe(input);
   return result;
+}
+
+std::string Keys::pairwise_subject(std::string_view resource, std::string_view user) const {
+  std::string input(resource);
+  input.push_back('\0');  // in no id of either kind
+  input += user;
+  return base64url(pairwise_(input));
 }
 
 std::string Keys::seal(std::string_view context) const { return base64url(seal_(context)); }

@@ -33,6 +33,9 @@ class Keys {
   // The secret of a refresh token's successor: the same for every retry, unknown without the token and our
   // key.
   std::string successor_secret(std::string_view secret, std::string_view successor_id) const;
+  // The name under which one resource knows a person (D-74): the same each time, and for each resource
+  // another. Nobody without our key can tell whose it is.
+  std::string pairwise_subject(std::string_view resource, std::string_view user) const;
   // A value only this server can make for `context`: anti-forgery tokens.
   std::string seal(std::string_view context) const;
 
@@ -46,6 +49,7 @@ class Keys {
   crypto::KeyedHash lookup_;
   crypto::KeyedHash successor_;
   crypto::KeyedHash seal_;
+  crypto::KeyedHash pairwise_;
 };
 
 }  // namespace behalf::oauth

@@ -93,11 +93,11 @@ test('S-09 sixty seconds of clock difference, not sixty-one', async () => {
   await refused(server, await redeem({ nbf: server.now + 63 }), 400, 'invalid_grant');
 });
 
-describe('S-10 limits', () => {
+describe('limits', () => {
   let limited;
   before(async () => { limited = await Server.start({ config: '[limits]\nfailures = 20\nfailures_per_minute = 60' }); });
   after(async () => { await limited?.noSecretAnywhere(); await limited?.stop(); });
-  test('failed redemptions: 429 with Retry-After, for that client alone, and forgiven', async () => {
+  test('S-10 failed redemptions: 429 with Retry-After, for that client alone, and forgiven', async () => {
     let answer;
     for (let failed = 0; failed < 40; ++failed) {
       answer = await limited.token('ca', { grant_type: 'authorization_code', code: 'x', code_verifier: 'x'.repeat(43), redirect_uri: 'https://app.example/cb' });

@@ -31,7 +31,7 @@ for (const kind of ['one server, SQLite', 'two servers, PostgreSQL']) {
     const rounds = async (round) => { for (let index = 0; index < ROUNDS; ++index) await round(); };
     const one = (answers, status = 200) => assert.equal(answers.filter((answer) => answer.status === status).length, 1, answers.map((answer) => answer.status).join(' '));
 
-    test('one code', () => rounds(async () => {
+    test('49 one code', () => rounds(async () => {
       const code = await server.code();
       const forms = Array.from({ length: CALLERS }, () => server.redemption(code));
       const answers = await race(servers, CALLERS, (one, index) => one.token('ca', forms[index]));
@@ -41,7 +41,7 @@ for (const kind of ['one server, SQLite', 'two servers, PostgreSQL']) {
       for (const each of servers) assert.equal(await each.isActive('r1-server', winner.json.access_token), false, 'the rest was a reuse');
     }));
 
-    test('one refresh token: at most one successor', () => rounds(async () => {
+    test('207 one refresh token: at most one successor', () => rounds(async () => {
       const { refresh_token: token } = await server.flow({ scope: 'r1.read offline_access' });
       const proofs = Array.from({ length: CALLERS }, () => server.proof('a1'));
       const answers = await race(servers, CALLERS, (one, index) => one.token('ca', { grant_type: 'refresh_token', refresh_token: token, actor_token: proofs[index] }));
@@ -76,7 +76,7 @@ for (const kind of ['one server, SQLite', 'two servers, PostgreSQL']) {
       assert.equal(codes.length, 1, answers.map(({ status, location }) => `${status} ${location}`).join('\n'));
     }));
 
-    test('what is ended at one is ended at the other', async () => {
+    test('226 what is ended at one is ended at the other', async () => {
       const flow = await server.flow();
       for (const each of servers) assert.equal(await each.isActive('r1-server', flow.access_token), true);
       await servers.at(-1).as('ca', '/revoke', { token: flow.access_token });

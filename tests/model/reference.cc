@@ -546,9 +546,11 @@ std::optional<Model::Issued> Model::pass_on(int subject, const Ask& ask, bool as
     }
   }
 
-  Scopes reach = from.scopes;
+  const Scopes held = told_scopes(subject);  // what was taken away since is not passed on either
+  if (held == 0 && from.scopes != 0) return std::nullopt;
+  Scopes reach = held;
   const ResourceEntry& at = world.resources[static_cast<size_t>(from.resource)];
-  if (is_audience && at.mapped_from != 0 && within(at.mapped_from, from.scopes)) reach |= at.mapped_to;
+  if (is_audience && at.mapped_from != 0 && within(at.mapped_from, held)) reach |= at.mapped_to;
   const auto scopes = grantable(ask.scopes, reach, from, ask.client, target, chain);
   if (!scopes) return std::nullopt;
 

@@ -104,7 +104,7 @@ TEST_F(Refresh, S6_another_resource_within_the_consent_is_given) {  // H-15
   EXPECT_EQ(other.text("scope"), "r2.read");
 }
 
-TEST_F(Refresh, D29_the_family_ends_with_its_absolute_lifetime) {  // H-16: 8 h for a1
+TEST_F(Refresh, D29_the_family_ends_with_its_absolute_lifetime) {  // H-16: eight hours for a1
   std::string token = refresh_token();
   server.clock.advance(Seconds{8 * 3600 - 1});
   const Reply late = refresh(token);

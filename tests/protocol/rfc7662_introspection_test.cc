@@ -84,6 +84,28 @@ TEST(Rfc7662, S2_2_a_scope_that_was_taken_away_is_no_longer_told) {  // 214
   EXPECT_TRUE(server.is_active("r1-server", one)) << "what is given back is there again";
 }
 
+TEST(Rfc7662, S2_2_a_resource_that_is_gone_leaves_nothing_to_tell) {
+  TestServer server;
+  const std::string token = server.flow("ca", "a1", "r1.read", kR1).text("access_token");
+  json::Value rest = server.admin("GET", "/state").json;
+  for (json::Member& member : *rest.object()) {
+    for (json::Value& item : *member.value.array()) item.remove("status");
+    if (member.name == "resources") {
+      std::erase_if(*member.value.array(), [](const json::Value& item) { return text_at(item, "id") == kR1; });
+    }
+    if (member.name != "clients") continue;
+    for (json::Value& client : *member.value.array()) {
+      if (text_at(client, "resource") == kR1) client.remove("resource");
+    }
+  }
+  rest.set("prune", true);
+  server.apply(rest);
+  EXPECT_EQ(server.introspect("ca", token).body, R"({"active":false})");
+  EXPECT_EQ(text_at(server.last_audit(), "reason"), "scope_withdrawn");
+  expect_refused(server, server.exchange("ca", token, "a2", {{"resource", kR2}}), 400, "invalid_target");
+  expect_refused(server, server.exchange("ca", token, ""), 400, "invalid_target");
+}
+
 TEST(Rfc7662, S2_1_only_authenticated_clients_may_ask) {  // 221
   TestServer server;
   const std::string t1 = server.flow("cp", "a1", "r1.read").text("access_token");

@@ -286,7 +286,7 @@ TEST_P(SingleUseStore, ThePersonsSessionsEndTogether) {
   EXPECT_EQ(session("4")->ended_at, std::nullopt);
 }
 
-TEST_P(SingleUseStore, APurgeIsBoundedAndLeavesWhatLives) {
+TEST_P(SingleUseStore, APurgeIsBoundedAndLeavesWhatLives) {  // 319
   const UnixTime past = kNow - Seconds{1};
   run([&](Transaction& transaction) {
     for (int i = 0; i < 10; ++i) {

@@ -57,8 +57,9 @@ class Hop {
     const NextActor next = TRY(find_actor());
     const DelegationChain chain = TRY(extend_chain(next));
 
-    const ScopeSet reachable =
-        is_audience_ ? scopes_through(subject_->scope, subject_resource_.get()) : subject_->scope;
+    const ScopeSet held = still_allowed(transaction_, *subject_, subject_resource_.get());
+    if (held.empty() && !subject_->scope.empty()) return bad_subject("subject_scope_withdrawn");
+    const ScopeSet reachable = is_audience_ ? scopes_through(held, subject_resource_.get()) : held;
     std::optional<ScopeSet> wanted = asked_.scope;
     if (asked_.all_scopes_of_target) wanted.reset();
     const ScopeSet granted = TRY(narrow(

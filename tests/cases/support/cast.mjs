@@ -1,7 +1,7 @@
 // The packaged server as a process, and everybody who plays in the cases: people u1, u2, u3 (u3 may give r1.read alone);
 // confidential clients ca, cb; public client cp; cg, which IS agent ag and proves itself with a key; cs, which is agent as and
 // has a secret alone; agents a1, a2, a3 (suspended), a-picky (not for u2), a-elsewhere (not at ca); runtimes a1-runtime and
-// a2-runtime, which are those agents; resources R1, R2, OPAQUE, STRONG and the middle tier m1, which is the resource M1.
+// a2-runtime, which are those agents; resources R1, R2, OPAQUE, PAIRWISE, STRONG and the middle tier m1, which is the resource M1.
 //
 // Nothing but Node.js and libfaketime, which moves the server's wall clock and leaves its steady clock alone.
 import assert from 'node:assert/strict';
@@ -25,6 +25,7 @@ export const R2 = 'https://api.example/r2';
 export const M1 = 'https://api.example/m1';
 export const OPAQUE = 'https://api.example/opaque';
 export const OUTERMOST = 'https://api.example/outermost';
+export const PAIRWISE = 'https://api.example/pairwise';
 export const STRONG = 'https://api.example/strong';
 export const REDIRECT = 'https://app.example/cb';
 export const LOOPBACK = 'http://127.0.0.1/loop';
@@ -73,7 +74,7 @@ const writeState = (state) => Object.entries(state).map(([kind, things]) => thin
 
 function stateOfTheCast(keys) {
   const scope = (name, more = {}) => ({ name, title: `Title of ${name}`, description: `Words about ${name}.`, ...more });
-  const everywhere = ['ca', 'cb', 'cp', 'm1', 'r1-server', 'r2-server'];
+  const everywhere = ['ca', 'cb', 'cp', 'm1', 'r1-server', 'r2-server', 'p-server'];
   const agent = (id, more = {}) => ({
     id, name: `Agent ${id}`, publisher: `Publisher of ${id}`, owner: `owner-of-${id}`, capability_version: '1',
     scopes: ['r1.read', 'r1.write', 'r2.read', 'm1.use', 'x.read'], clients: everywhere, jwks: { keys: [keys[id].jwk] }, ...more,
@@ -92,6 +93,7 @@ function stateOfTheCast(keys) {
       { id: M1, name: 'Middle tier', scopes: [scope('m1.use'), scope('r2.read'), scope('r1.read')], scope_map: [{ scope: 'm1.use', gives: ['r2.read'] }] },
       { id: OPAQUE, name: 'Opaque', token_format: 'opaque', scopes: [scope('x.read')] },
       { id: OUTERMOST, name: 'Outermost', chain_disclosure: 'outermost', scopes: [scope('x.read')] },
+      { id: PAIRWISE, name: 'Pairwise', subject_type: 'pairwise', scopes: [scope('x.read'), scope('r2.read')] },
       { id: STRONG, name: 'Strong', required_acr: 'urn:example:strong', scopes: [scope('x.read'), scope('r2.read')] },
     ],
     agent: [
@@ -120,6 +122,7 @@ function stateOfTheCast(keys) {
       service('r2-server', { grant_types: [EXCHANGE], resource: R2 }),
       service('x-server', { grant_types: [EXCHANGE], resource: OPAQUE }),
       service('o-server', { grant_types: [EXCHANGE], resource: OUTERMOST }),
+      service('p-server', { grant_types: [EXCHANGE, JWT_BEARER], resource: PAIRWISE, acts_as_service: true }),
       service('plain', { grant_types: ['client_credentials'] }),
     ].map((entry) => Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== undefined))),
   };
@@ -152,7 +155,10 @@ export class Browser {
     for (const line of answer.cookies) {
       const [, name, value] = line.match(/^([^=]+)=([^;]*)/);
       if (value === '') this.cookies.delete(name);
-      else this.cookies.set(name, value);
+      else {
+        this.cookies.set(name, value);
+        if (value.length >= 24) this.server.secret(value);
+      }
     }
     return answer;
   }
@@ -421,10 +427,18 @@ export class Server {
     const entries = text.startsWith('[') ? JSON.parse(text) : text.split('\n').map((line) => JSON.parse(line));
     return entries.map(({ record }) => record);
   }
-  // Nothing that was ever secret stands in the log of decisions or in what the server printed.
+  // Nothing that was ever secret stands in the log of decisions, in what the server printed or in its database; and the log is
+  // one chain, as docs/audit-format.md has it.
   async noSecretAnywhere() {
     const { stdout } = await this.cli('audit', 'tail', '--json', '-n', '10000');
-    for (const [where, text] of [['the audit log', stdout], ['the output', this.said]]) {
+    let before;
+    for (const line of stdout.split('\n').filter((one) => one)) {
+      const [, text, hash] = line.match(/^\{"record":(.*),"hash":"([0-9a-f]{64})"\}$/);
+      if (before) assert.equal(createHash('sha256').update(Buffer.from(before, 'hex')).update(text).digest('hex'), hash, `the chain holds at ${text}`);
+      before = hash;
+    }
+    const database = await Promise.all(['behalf.db', 'behalf.db-wal'].map((name) => readFile(this.at(name)).catch(() => Buffer.alloc(0))));
+    for (const [where, text] of [['the audit log', stdout], ['the output', this.said], ...database.map((bytes) => ['the database', bytes])]) {
       for (const secret of this._seen) {
         // A handle's first part is its public id; a JWT's last part is what makes it one.
         assert.ok(!text.includes(secret.slice(-24)), `${where} shows ${secret.slice(0, 12)}…`);

@@ -52,7 +52,7 @@ TEST(SystemRandom, fills_every_size_to_the_end) {
   }
 }
 
-TEST(SystemRandom, a_forked_child_does_not_repeat_its_parent) {
+TEST(SystemRandom, a_forked_child_does_not_repeat_its_parent) {  // 331
   draw(32);  // leaves a stock behind, which the child must not use
   int pipes[2];
   ASSERT_EQ(pipe(pipes), 0);
@@ -74,7 +74,7 @@ TEST(SystemRandom, a_forked_child_does_not_repeat_its_parent) {
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-TEST(SystemRandom, throws_when_the_generator_fails) {
+TEST(SystemRandom, throws_when_the_generator_fails) {  // 332
   static const RAND_METHOD broken = {
       nullptr, [](unsigned char*, int) { return 0; }, nullptr, nullptr, nullptr, nullptr};
   ASSERT_EQ(RAND_set_rand_method(&broken), 1);

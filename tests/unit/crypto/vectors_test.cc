@@ -29,7 +29,7 @@ json::Value parsed(const std::string& line) {
   return value ? *value : json::Value{};
 }
 
-TEST(Vectors, tokens) {
+TEST(Vectors, tokens) {  // 165
   const auto lines = lines_of("jose.json");
   ASSERT_GT(lines.size(), 251U);
   const json::Value setting = parsed(lines[0]);
@@ -61,7 +61,7 @@ TEST(Vectors, keys) {
   }
 }
 
-TEST(Vectors, json_texts) {
+TEST(Vectors, json_texts) {  // 186
   const auto lines = lines_of("json.txt");
   ASSERT_GT(lines.size(), 150U);
   for (const std::string& line : lines) {

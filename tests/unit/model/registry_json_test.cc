@@ -29,7 +29,7 @@ constexpr std::string_view kClient =
 constexpr std::string_view kResource =
     R"({"id":"r","name":"R","aliases":["api://r"],"scopes":[{"name":"a","title":"Do a","description":"Really.","required_acr":"low"}],)"
     R"("scope_map":[{"scope":"a","gives":["b"]}],"signing_alg":"EdDSA","access_token_lifetime":30,"emit_aut":true,"required_acr":"high",)"
-    R"("token_format":"opaque","chain_disclosure":"outermost"})";
+    R"("token_format":"opaque","chain_disclosure":"outermost","subject_type":"pairwise"})";
 
 template <class T, class Parse>
 void expect_round_trip(std::string_view text, Parse parse, const T& /*kind*/) {
