@@ -31,4 +31,8 @@ class SystemClock final : public Clock {
   int64_t steady_microseconds() const override;
 };
 
+// Milliseconds of a clock that never steps back and goes on while the machine sleeps: for "how old is what I
+// know", where sleeping must count.
+int64_t awake_or_asleep_milliseconds();
+
 }  // namespace behalf

@@ -3,6 +3,7 @@
 
 #include <openssl/core_names.h>
 
+#include <bit>
 #include <charconv>
 #include <optional>
 
@@ -92,6 +93,19 @@ KeyedHash::KeyedHash(const Secret& key) : state_(std::make_unique<State>()) {
                                    OSSL_PARAM_construct_end()};
   const auto bytes = as_bytes(key.reveal());
   ensure(EVP_MAC_init(state_->keyed.get(), bytes.data(), bytes.size(), parameters), "HMAC key");
+}
+
+Fingerprint::Fingerprint() {
+  ensure_sodium();
+  static_assert(sizeof key_ == crypto_shorthash_KEYBYTES && crypto_shorthash_BYTES == sizeof(uint64_t));
+  SystemRandom().fill(key_);
+}
+
+uint64_t Fingerprint::operator()(std::string_view text) const {
+  const auto bytes = as_bytes(text);
+  std::array<unsigned char, sizeof(uint64_t)> hash{};
+  crypto_shorthash(hash.data(), bytes.data(), bytes.size(), key_.data());
+  return std::bit_cast<uint64_t>(hash);
 }
 
 KeyedHash::~KeyedHash() = default;

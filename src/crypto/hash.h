@@ -1,6 +1,8 @@
 // Digests, keyed digests, password hashes, and the real source of randomness.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,6 +25,17 @@ class KeyedHash {
  private:
   struct State;
   std::unique_ptr<State> state_;
+};
+
+// 64 bits of SipHash-2-4 under a key made with the object: two texts that collide cannot be chosen by anyone
+// outside. For tables in memory, not for proving anything. Copies share the key. Thread-safe.
+class Fingerprint {
+ public:
+  Fingerprint();
+  uint64_t operator()(std::string_view text) const;
+
+ private:
+  std::array<unsigned char, 16> key_;
 };
 
 // The operating system's generator, read in small buffers per thread; throws if it fails.

@@ -10,8 +10,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -95,7 +97,8 @@ std::string write_request(const Target& target, const ClientRequest& request) {
 }  // namespace
 
 struct Client::Impl {
-  Impl(Target where, Seconds timeout_after) : target(std::move(where)), timeout(timeout_after) {
+  Impl(Target where, Seconds timeout_after, const Interrupt* stop)
+      : target(std::move(where)), timeout(timeout_after), interrupt(stop) {
     ignore_write_signals();
     if (target.tls) trust.emplace(TlsContext::client(target.ca_file));
   }
@@ -142,8 +145,12 @@ struct Client::Impl {
           std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now())
               .count();
       if (left <= 0) fail("no answer from " + name_of(target) + " in time");
-      pollfd state{socket.get(), events, 0};
-      const int ready = ::poll(&state, 1, static_cast<int>(std::min<int64_t>(left, INT32_MAX)));
+      // poll() leaves out a descriptor below zero.
+      std::array<pollfd, 2> states{pollfd{socket.get(), events, 0},
+                                   pollfd{interrupt == nullptr ? -1 : interrupt->descriptor(), POLLIN, 0}};
+      const int ready =
+          ::poll(states.data(), states.size(), static_cast<int>(std::min<int64_t>(left, INT32_MAX)));
+      if (states[1].revents != 0) fail("waiting for " + name_of(target) + " was ended");
       if (ready > 0) return;
       if (ready < 0 && errno != EINTR)
         fail("cannot wait for " + name_of(target) + ": " + std::strerror(errno));
@@ -322,13 +329,21 @@ struct Client::Impl {
 
   Target target;
   Seconds timeout;
+  const Interrupt* interrupt;
   std::optional<TlsContext> trust;
   Descriptor socket;
   std::optional<TlsStream> tls;  // after the socket: goes first
   Deadline deadline;
 };
 
-Client::Client(Target target, Seconds timeout) : impl_(std::make_unique<Impl>(std::move(target), timeout)) {}
+Interrupt::Interrupt() : descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (descriptor_ < 0) fail(std::string("cannot make an event descriptor: ") + std::strerror(errno));
+}
+Interrupt::~Interrupt() { ::close(descriptor_); }
+void Interrupt::raise() { eventfd_write(descriptor_, 1); }
+
+Client::Client(Target target, Seconds timeout, const Interrupt* interrupt)
+    : impl_(std::make_unique<Impl>(std::move(target), timeout, interrupt)) {}
 Client::~Client() = default;
 Client::Client(Client&&) noexcept = default;
 

@@ -1,5 +1,5 @@
-// A small blocking HTTP/1.1 client for the command line, the demo and tests. Not for use inside the server:
-// it has no guard against special-use addresses.
+// A small blocking HTTP/1.1 client for the command line, the demo, the SDK's own threads and tests. Not for
+// use inside the server: it has no guard against special-use addresses.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,20 @@ struct ParsedUrl {
 };
 ParsedUrl parse_url(std::string_view url);
 
+// Ends the waiting of every client made with it, from any thread and for good.
+class Interrupt {
+ public:
+  Interrupt();
+  ~Interrupt();
+  Interrupt(const Interrupt&) = delete;
+  Interrupt& operator=(const Interrupt&) = delete;
+  void raise();
+  int descriptor() const { return descriptor_; }  // readable once raised
+
+ private:
+  int descriptor_;
+};
+
 struct ClientRequest {
   std::string method = "GET";
   std::string path_and_query = "/";
@@ -36,7 +50,8 @@ struct ClientRequest {
 // Keeps one connection open between calls. Not thread-safe.
 class Client {
  public:
-  explicit Client(Target target, Seconds timeout = Seconds{10});
+  // `interrupt`, if given, must outlive it; a send() that it ends throws.
+  explicit Client(Target target, Seconds timeout = Seconds{10}, const Interrupt* interrupt = nullptr);
   ~Client();
   Client(Client&&) noexcept;
   // Throws std::runtime_error with a plain message when there is no answer.

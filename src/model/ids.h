@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "base/environment.h"
-#include "base/time.h"
+#include "base/ordered_id.h"
 
 namespace behalf {
 
@@ -37,15 +37,6 @@ using GrantId = Id<struct GrantTag>;  // one consent and everything that descend
 using NodeId = Id<struct NodeTag>;    // one code or token in a lineage; claim `jti`
 using RequestId = Id<struct RequestTag>;  // one stored authorization request
 using SessionId = Id<struct SessionTag>;
-
-// 26 characters of lower-case Crockford base32: 48 bits of milliseconds, then 80 random bits. Ids made later
-// sort later, which is what keeps an embedded B-tree fast (docs/decisions/0003-ordered-ids.md).
-std::string make_ordered_id(UnixTime now, Random& random);
-inline constexpr size_t kOrderedIdLength = 26;
-// True if `text` has that form; says nothing about whether it exists.
-bool is_ordered_id(std::string_view text);
-// When it was made.
-UnixTime time_of_ordered_id(std::string_view id);
 
 // 43 characters of base64url: 256 unpredictable bits.
 std::string make_secret_text(Random& random);

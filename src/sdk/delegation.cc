@@ -2,7 +2,12 @@
 
 #include <algorithm>
 
+#include "base/environment.h"
+
 namespace behalf::sdk {
+
+Milliseconds system_now() { return SystemClock().now().milliseconds; }
+Milliseconds steady_now() { return awake_or_asleep_milliseconds(); }
 
 bool Delegation::has_scope(std::string_view scope) const {
   return std::find(scopes.begin(), scopes.end(), scope) != scopes.end();

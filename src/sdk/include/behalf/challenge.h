@@ -12,13 +12,14 @@
 
 namespace behalf::sdk {
 
+// What is put into it cannot break out of it: characters that RFC 6750 does not allow become '_'.
 struct Challenge {
   int status = 401;
   std::string www_authenticate;  // value of the header; empty: none
-  std::string body;              // application/json
+  std::string body;              // application/json; empty: none
 };
 
-// `resource_metadata`: the URL of the API's RFC 9728 document; put into every challenge.
+// `resource_metadata`: the URL of the API's RFC 9728 document; put into every challenge, unless it is empty.
 class Challenger {
  public:
   explicit Challenger(std::string resource_metadata);

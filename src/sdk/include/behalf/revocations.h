@@ -15,7 +15,8 @@
 namespace behalf::sdk {
 
 enum class RevokedKind {
-  kPrincipal,  // a person, client or agent: tokens issued until `at` in which it is `sub`, `client_id`, in `via` or in `act`
+  kPrincipal,  // a person, client or agent: tokens issued until `at` in which it is `sub`, `client_id`, in
+               // `via` or in `act`
   kGrant,      // a consent: every token with this `grant_id`
   kToken,      // one token, by `jti`
   kKey,        // a signing key, by `kid`
@@ -42,7 +43,8 @@ class Revocations {
   size_t forget_before(Milliseconds now);
   bool revokes(const Delegation& delegation) const;
 
-  // Everything revoked until `steady` (milliseconds of a clock that never steps back and counts sleep) has been added.
+  // Everything revoked until `steady` (milliseconds of a clock that never steps back and counts sleep) has
+  // been added.
   void fresh_as_of(Milliseconds steady);
   // Milliseconds since then; negative: never yet.
   Milliseconds age(Milliseconds steady) const;

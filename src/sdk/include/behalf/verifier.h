@@ -18,7 +18,7 @@ class Revocations;
 // Why a token was not accepted. Which answer each one asks for: challenge.h.
 enum class Refusal {
   kMalformed,        // not a JWT within limits, or a claim of the wrong type
-  kSignature,        // unknown key, wrong algorithm or wrong signature
+  kSignature,        // unknown key, a key that was revoked, wrong algorithm or wrong signature
   kType,             // `typ` is not at+jwt: an ID token, an assertion
   kIssuer,           // another issuer
   kAudience,         // meant for somebody else
@@ -56,16 +56,20 @@ struct Verdict {
 // Thread-safe. Keeps references to `keys` and `revocations`, which must outlive it.
 class Verifier {
  public:
-  // `revocations` null: tokens stand until they expire.
+  // `revocations` null: tokens stand until they expire. Throws std::invalid_argument without an issuer or
+  // without an audience: such a verifier would accept what was meant for others.
   Verifier(VerifierOptions options, KeySource& keys, const Revocations* revocations);
   ~Verifier();
   Verifier(const Verifier&) = delete;
   Verifier& operator=(const Verifier&) = delete;
 
-  // `token`: the compact JWT, as it stood in the Authorization header. Never throws for bad input.
-  // A token seen before costs one hash and the look-ups in `revocations`; it is dropped as soon as anything
-  // it rests on is revoked, its key leaves the key set, or it expires.
-  Verdict verify(std::string_view token, Milliseconds now);
+  // `token`: the compact JWT, as it stood in the Authorization header (bearer.h). Never throws for bad input.
+  // A token seen before costs one hash, and look-ups in `revocations` if anything was added since; it is
+  // refused as soon as anything it rests on is revoked, its key leaves the key set, or it expires.
+  //
+  // A token signed with an unknown key makes `keys` ask for the set anew; the call waits for the answer as
+  // long as KeySource::Options::unknown_key_wait says and not longer.
+  Verdict verify(std::string_view token, Milliseconds now = system_now());
 
   const VerifierOptions& options() const;
 

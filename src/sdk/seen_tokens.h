@@ -1,0 +1,102 @@
+// Tokens that were verified before, found again by the SHA-256 of the whole token. Only what a verifier has
+// accepted once comes in, so nobody can fill it with rubbish; what is asked of an entry on every use (time,
+// revocations, keys) is the verifier's.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "behalf/delegation.h"
+
+namespace behalf::sdk {
+
+struct SeenToken {
+  std::shared_ptr<const Delegation> delegation;  // null: not seen
+  uint64_t revocations = 0;                      // Revocations::version() it was last held against
+  uint64_t keys = 0;                             // the same of the key set
+};
+
+class SeenTokens {
+ public:
+  explicit SeenTokens(size_t entries) {
+    if (entries == 0) return;
+    const size_t ways = (entries + kShards - 1) / kShards;
+    for (Shard& shard : shards_) shard.sets.resize((ways + kWays - 1) / kWays);
+  }
+
+  SeenToken find(const Digest& digest) {
+    Shard& shard = shards_[shard_of(digest)];
+    const std::lock_guard lock(shard.mutex);
+    Entry* entry = shard.find(digest);
+    if (entry == nullptr) return {};
+    entry->used = ++shard.uses;
+    return entry->seen;
+  }
+
+  void remember(const Digest& digest, SeenToken seen) {
+    Shard& shard = shards_[shard_of(digest)];
+    const std::lock_guard lock(shard.mutex);
+    Entry* place = shard.find(digest);
+    if (place == nullptr) place = shard.oldest(digest);
+    if (place == nullptr) return;
+    *place = Entry{digest, std::move(seen), ++shard.uses};
+  }
+
+  void forget(const Digest& digest) {
+    Shard& shard = shards_[shard_of(digest)];
+    const std::lock_guard lock(shard.mutex);
+    if (Entry* entry = shard.find(digest)) *entry = Entry();
+  }
+
+ private:
+  static constexpr size_t kShards = 64;
+  static constexpr size_t kWays = 4;  // places one digest may take; the one that was idle longest makes room
+
+  struct Entry {
+    Digest digest{};
+    SeenToken seen;
+    uint64_t used = 0;
+  };
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    uint64_t uses = 0;
+    std::vector<std::array<Entry, kWays>> sets;
+
+    std::array<Entry, kWays>* set_of(const Digest& digest) {
+      if (sets.empty()) return nullptr;
+      uint64_t number = 0;
+      std::memcpy(&number, digest.data() + 8, sizeof number);
+      return &sets[number % sets.size()];
+    }
+    Entry* find(const Digest& digest) {
+      std::array<Entry, kWays>* set = set_of(digest);
+      if (set == nullptr) return nullptr;
+      for (Entry& entry : *set) {
+        if (entry.seen.delegation && entry.digest == digest) return &entry;
+      }
+      return nullptr;
+    }
+    Entry* oldest(const Digest& digest) {
+      std::array<Entry, kWays>* set = set_of(digest);
+      if (set == nullptr) return nullptr;
+      Entry* oldest = &set->front();
+      for (Entry& entry : *set) {
+        if (entry.used < oldest->used) oldest = &entry;
+      }
+      return oldest;
+    }
+  };
+
+  static size_t shard_of(const Digest& digest) { return digest[0] % kShards; }
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace behalf::sdk
