@@ -341,6 +341,10 @@ Interrupt::Interrupt() : descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
 }
 Interrupt::~Interrupt() { ::close(descriptor_); }
 void Interrupt::raise() { eventfd_write(descriptor_, 1); }
+void Interrupt::clear() {
+  eventfd_t raised = 0;
+  eventfd_read(descriptor_, &raised);
+}
 
 Client::Client(Target target, Seconds timeout, const Interrupt* interrupt)
     : impl_(std::make_unique<Impl>(std::move(target), timeout, interrupt)) {}

@@ -26,7 +26,7 @@ struct ParsedUrl {
 };
 ParsedUrl parse_url(std::string_view url);
 
-// Ends the waiting of every client made with it, from any thread and for good.
+// Ends the waiting of every client made with it, from any thread, until it is cleared.
 class Interrupt {
  public:
   Interrupt();
@@ -34,6 +34,7 @@ class Interrupt {
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
   void raise();
+  void clear();
   int descriptor() const { return descriptor_; }  // readable once raised
 
  private:

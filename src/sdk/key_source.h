@@ -36,6 +36,7 @@ struct KeySource::Impl {
   void start();
   std::string fetch();  // empty, or why not
   void install(KeySet keys, Milliseconds until);
+  void forget(std::string_view key_id);
 
   const Options options;
   std::atomic<uint64_t> changes{0};

@@ -144,6 +144,15 @@ void KeySource::Impl::run() {
   }
 }
 
+void KeySource::Impl::forget(std::string_view key_id) {
+  const std::lock_guard lock(mutex_);
+  if (!forgotten_.emplace(key_id).second || !keys_) return;
+  KeySet left = *keys_;
+  std::erase_if(left, [&](const crypto::VerifyingKey& key) { return key.key_id() == key_id; });
+  keys_ = std::make_shared<const KeySet>(std::move(left));
+  changes.fetch_add(1, std::memory_order_release);
+}
+
 void KeySource::Impl::start() {
   thread_ = std::thread([this] { run(); });
 }
@@ -174,13 +183,6 @@ std::string KeySource::trouble() const {
   return impl_->trouble_;
 }
 
-void KeySource::forget(std::string_view key_id) {
-  const std::lock_guard lock(impl_->mutex_);
-  if (!impl_->forgotten_.emplace(key_id).second || !impl_->keys_) return;
-  KeySet left = *impl_->keys_;
-  std::erase_if(left, [&](const crypto::VerifyingKey& key) { return key.key_id() == key_id; });
-  impl_->keys_ = std::make_shared<const KeySet>(std::move(left));
-  impl_->changes.fetch_add(1, std::memory_order_release);
-}
+void KeySource::forget(std::string_view key_id) { impl_->forget(key_id); }
 
 }  // namespace behalf::sdk

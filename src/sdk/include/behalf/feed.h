@@ -27,9 +27,12 @@ class Feed {
     std::string client_id;      // of this resource server; needs the scope `behalf.signals`
     std::string client_secret;  // client_secret_basic
     std::string ca_file;        // for https; empty: the system's
-    std::string stream_id_file;  // where the stream's id is kept, so that a restart replaces it; empty: nowhere
+    std::string
+        stream_id_file;  // where the stream's id is kept, so that a restart replaces it; empty: nowhere
   };
-  // Starts at once. Keeps the references, which must outlive it.
+  // Starts at once. Keeps the references, which must outlive it. A server that is away is no error: the feed
+  // goes on trying, and `revocations` grow stale meanwhile. Throws std::invalid_argument if `issuer` is no
+  // URL.
   Feed(Options options, Revocations& revocations, KeySource& keys);
   ~Feed();
   Feed(const Feed&) = delete;
@@ -40,6 +43,7 @@ class Feed {
   // What the registry says of an agent; null: not known (yet).
   std::shared_ptr<const AgentInfo> agent(std::string_view id) const;
   // Called on the feed's thread after each batch of revocations: to close connections that stood on them.
+  // What it throws is noted as trouble.
   void on_change(std::function<void()> callback);
   // The last thing that went wrong, and nothing while all is well: for logs and health pages.
   std::string trouble() const;
