@@ -13,6 +13,7 @@ inline constexpr int kWrongUse = 2;
 inline constexpr int kUnreachable = 3;
 
 int serve(const std::string& config_path);
+int guard(const std::string& config_path);
 int check(const std::string& config_path, const std::string& state_path, bool as_json);
 struct InitOptions {
   std::string folder = ".";

@@ -33,6 +33,12 @@ int main(int argc, char** argv) {
   add_config(serve_command);
   serve_command->callback([&] { exit_code = serve(config); });
 
+  std::string guard_config = "guard.toml";
+  auto* guard_command =
+      program.add_subcommand("guard", "decide beside an API, or stand in front of it as its proxy");
+  guard_command->add_option("-c,--config", guard_config, "configuration file")->capture_default_str();
+  guard_command->callback([&] { exit_code = guard(guard_config); });
+
   std::string state;
   auto* check_command = program.add_subcommand(
       "check", "check configuration, keys and (if given) a state file, without a server");

@@ -86,6 +86,11 @@ Awaitable<bool> Connection::follow_front() {
     if (auto* forward = std::get_if<Forward>(&*plan_)) {
       if (body == Body::kTooLarge) co_return false;
       Forward onward = std::move(*forward);
+      // What follows a request to upgrade is of neither protocol until the origin has agreed.
+      if (!onward.upgrade.empty() && (!wire_.received().empty() || body != Body::kNone)) {
+        co_await refuse(text_response(400, reason_phrase(400)));
+        co_return false;
+      }
       const bool open = co_await relay(std::move(onward), body);
       co_return open;
     }

@@ -59,6 +59,7 @@ class HeadParser final : public beast::http::basic_parser<true> {
     if (refusal_ != 0) return Refused{refusal_};
     if (failure || used != head.size() || !is_header_done()) return Refused{400};
     // RFC 9112 §3.2: exactly one Host, and we cannot serve an unnamed one. HTTP/1.0 knew none.
+    if (version_ != 11 && limits_.refuse_http_1_0) return Refused{400};
     if (hosts_ > 1 || (hosts_ == 0 && version_ == 11)) return Refused{400};
     if (head_.chunked && (version_ != 11 || lengths_ != 0)) return Refused{400};
     if (head_.content_length > limits_.body_bytes) return Refused{413};

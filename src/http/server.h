@@ -41,6 +41,7 @@ struct Limits {
   Seconds request_time{30};  // from the request to the end of the answer
   Seconds idle_time{75};     // keep-alive
   size_t connections = 10'000;
+  bool refuse_http_1_0 = false;     // 400: it knows no Host, and nothing a proxy in front of an API needs
   bool any_content_coding = false;  // otherwise a request's body must be as it is (415)
 };
 

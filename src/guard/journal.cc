@@ -1,0 +1,179 @@
+#include "guard/journal.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <system_error>
+
+#include "base/bytes.h"
+#include "base/log.h"
+
+namespace behalf::guard {
+namespace {
+
+constexpr size_t kPrintBytes = 8 * 1024 * 1024;
+constexpr std::chrono::seconds kSyncEvery{1};
+
+File open_log(const std::string& path) {
+  File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  if (!file) throw std::system_error(errno, std::generic_category(), "cannot write to " + path);
+  return file;
+}
+
+bool write_all(int file, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(file, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(count));
+  }
+  return true;
+}
+
+}  // namespace
+
+Journal::Journal(const EvidenceSettings& settings, Random& random) : settings_(settings) {
+  std::array<unsigned char, 12> run{};
+  random.fill(run);
+  run_ = base64url(run);
+  if (settings_.send) spool_ = std::make_unique<Spool>(settings_.spool, settings_.max_spool);
+  if (settings_.file == "-") {
+    printer_ = std::thread([this] { print_all(); });
+  } else if (!settings_.file.empty()) {
+    file_ = open_log(settings_.file);
+  }
+  if (settings_.durability != Durability::kKernel && (spool_ || file_))
+    syncer_ = std::thread([this] { keep_durable(); });
+}
+
+Journal::~Journal() {
+  {
+    const std::lock_guard lock(sync_mutex_);
+    const std::lock_guard also(print_mutex_);
+    stopping_ = true;
+  }
+  sync_wanted_.notify_all();
+  print_wanted_.notify_all();
+  if (syncer_.joinable()) syncer_.join();
+  if (printer_.joinable()) printer_.join();
+}
+
+std::string Journal::next_id() { return run_ + "-" + std::to_string(++number_); }
+
+bool Journal::hand_over(Record& record) {
+  record.id = next_id();
+  const std::string plain = json_line(record);
+  bool taken = !spool_ || spool_->append(plain);
+  if (taken && !settings_.file.empty()) {
+    std::string line = settings_.format == RecordFormat::kOcsf ? ocsf_line(record) : plain;
+    if (settings_.file == "-") {
+      taken = print(std::move(line));
+    } else {
+      const std::lock_guard lock(file_mutex_);
+      taken = append_line(file_.get(), line);
+    }
+  }
+  if (!taken && !full_.exchange(true))
+    log_fault("evidence", "a record could not be kept: no room, or the disk failed");
+  if (taken && full_.exchange(false)) log_line("info", "records can be kept again");
+  return taken;
+}
+
+Task<bool> Journal::keep(Record& record) {
+  const bool taken = hand_over(record);
+  if (!taken) {
+    if (settings_.drop_when_full) ++dropped_;
+    co_return settings_.drop_when_full;
+  }
+  if (settings_.durability != Durability::kAnswer || !syncer_.joinable()) co_return true;
+  Durable durable{*this};
+  const bool good = co_await durable;
+  co_return good || settings_.drop_when_full;
+}
+
+void Journal::note(Record& record) {
+  if (!hand_over(record)) ++dropped_;
+}
+
+void Journal::reopen() {
+  if (settings_.file.empty() || settings_.file == "-") return;
+  File next = open_log(settings_.file);
+  const std::lock_guard lock(file_mutex_);
+  file_ = std::move(next);
+}
+
+void Journal::wait_durable(std::coroutine_handle<> handle, bool* good) {
+  {
+    const std::lock_guard lock(sync_mutex_);
+    waiters_.push_back({Loop::current(), handle, good});
+  }
+  sync_wanted_.notify_one();
+}
+
+// One fsync serves all who wait for one.
+void Journal::keep_durable() {
+  for (;;) {
+    std::vector<Waiter> waiters;
+    bool last = false;
+    {
+      std::unique_lock lock(sync_mutex_);
+      const auto wanted = [this] { return stopping_ || !waiters_.empty(); };
+      if (settings_.durability == Durability::kAnswer) {
+        sync_wanted_.wait(lock, wanted);
+      } else {
+        sync_wanted_.wait_for(lock, kSyncEvery, wanted);
+      }
+      waiters.swap(waiters_);
+      last = stopping_;
+    }
+    bool good = true;
+    try {
+      if (spool_) spool_->sync();
+      const std::lock_guard lock(file_mutex_);
+      if (file_ && ::fdatasync(file_.get()) != 0)
+        throw std::system_error(errno, std::generic_category(), settings_.file);
+    } catch (const std::system_error& fault) {
+      good = false;
+      log_fault("evidence", fault.what());
+    }
+    for (const Waiter& waiter : waiters) {
+      *waiter.good = good;
+      waiter.loop->post([handle = waiter.handle] { handle.resume(); });
+    }
+    if (last) return;
+  }
+}
+
+// --- Standard output: may block, so it has a thread, and what waits for it is bounded ---
+
+bool Journal::print(std::string line) {
+  line.push_back('\n');
+  {
+    const std::lock_guard lock(print_mutex_);
+    if (line_bytes_ + line.size() > kPrintBytes) return false;
+    line_bytes_ += line.size();
+    lines_.push_back(std::move(line));
+  }
+  print_wanted_.notify_one();
+  return true;
+}
+
+void Journal::print_all() {
+  for (;;) {
+    std::string bytes;
+    {
+      std::unique_lock lock(print_mutex_);
+      print_wanted_.wait(lock, [this] { return stopping_ || !lines_.empty(); });
+      if (lines_.empty()) return;
+      for (const std::string& line : lines_) bytes += line;
+      lines_.clear();
+    }
+    write_all(STDOUT_FILENO, bytes);
+    const std::lock_guard lock(print_mutex_);
+    line_bytes_ -= bytes.size();
+  }
+}
+
+}  // namespace behalf::guard

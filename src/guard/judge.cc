@@ -1,0 +1,152 @@
+#include "guard/judge.h"
+
+#include "base/uri.h"
+#include "behalf/bearer.h"
+
+namespace behalf::guard {
+namespace {
+
+std::string host_of(const std::string& url) {
+  const auto parts = split_uri(url);
+  return parts && parts->authority ? std::string(*parts->authority) : std::string();
+}
+
+bool begins_with_word(std::string_view text, std::string_view word) {
+  if (text.size() < word.size()) return false;
+  for (size_t at = 0; at < word.size(); ++at) {
+    if ((text[at] | 0x20) != word[at]) return false;
+  }
+  return text.size() == word.size() || text[word.size()] == ' ' || text[word.size()] == '\t';
+}
+
+}  // namespace
+
+Judge::Judge(const Settings& settings, sdk::Verifier& verifier, sdk::Challenger challenger,
+             sdk::AgentLookup agents)
+    : settings_(settings),
+      verifier_(verifier),
+      challenger_(std::move(challenger)),
+      agents_(std::move(agents)),
+      host_(host_of(settings.resource.public_url)) {}
+
+bool Judge::needs_body(const Asked& asked) const {
+  return is_form(asked.content_type) || policy()->needs_body(asked.method, asked.path);
+}
+
+void Judge::refuse(Ruling& ruling, sdk::Challenge challenge, std::string_view reason,
+                   std::string_view detail) const {
+  ruling.record.status = challenge.status;
+  ruling.record.reason = reason;
+  ruling.record.detail = detail;
+  ruling.challenge = std::move(challenge);
+  if (settings_.shadow) {
+    ruling.allowed = true;
+    ruling.record.shadow = true;
+    ruling.record.status = 0;
+  }
+}
+
+void Judge::refuse(Ruling& ruling, const sdk::Decision& decision) const {
+  using sdk::Effect;
+  sdk::Challenge challenge;
+  switch (decision.effect) {
+    case Effect::kTokenMissing:
+      challenge = challenger_.token_missing(decision.scopes);
+      break;
+    case Effect::kActorMissing:
+      challenge = challenger_.actor_missing();
+      break;
+    case Effect::kActorUnauthorized:
+      challenge = challenger_.actor_unauthorized(decision.reason);
+      break;
+    case Effect::kInsufficientScope:
+      challenge = challenger_.insufficient_scope(decision.scopes);
+      break;
+    case Effect::kStepUp:
+      challenge = challenger_.step_up(decision.acr, decision.max_age);
+      break;
+    case Effect::kTooMany:
+      challenge = challenger_.too_many_requests(decision.retry_after);
+      ruling.retry_after = decision.retry_after;
+      break;
+    case Effect::kAllow:  // cannot be: an allowed call is not refused
+    case Effect::kDenied:
+      challenge = challenger_.denied(decision.reason);
+      break;
+  }
+  refuse(ruling, std::move(challenge), name_of(decision.effect), decision.detail);
+}
+
+Ruling Judge::rule(const Asked& asked, bool body_too_large, sdk::Milliseconds now) {
+  Ruling ruling;
+  Record& record = ruling.record;
+  record.time = now;
+  record.method = asked.method;
+  record.path = asked.path;
+  record.resource = settings_.resource.id;
+  record.trace = trace_of(asked.traceparent);
+  record.peer = asked.peer;
+
+  const sdk::BearerToken found = sdk::read_bearer(asked.authorization, asked.query);
+  if (found.status == sdk::BearerToken::Status::kMalformed || has_stray_token(asked) ||
+      found.token.size() > kMaxToken) {
+    refuse(ruling,
+           challenger_.invalid_request("the token must stand in one Authorization header and nowhere else"),
+           "malformed_authorization");
+    return ruling;
+  }
+  // A token that is bound to a key is no bearer token, and we take no proofs (RFC 9449 §7.1).
+  if (found.status == sdk::BearerToken::Status::kNone && !asked.authorization.empty() &&
+      begins_with_word(asked.authorization.front(), "dpop")) {
+    refuse(ruling, challenger_.refused(sdk::Refusal::kProofRequired), name_of(sdk::Refusal::kProofRequired));
+    return ruling;
+  }
+  if (found.status == sdk::BearerToken::Status::kPresent) {
+    const sdk::Verdict verdict = verifier_.verify(found.token, now);
+    if (!verdict) {
+      if (verdict.refused_delegation) describe(record, *verdict.refused_delegation);
+      refuse(ruling, challenger_.refused(verdict.refusal), name_of(verdict.refusal));
+      return ruling;
+    }
+    ruling.who = verdict.delegation;
+    ruling.token = found.token;
+    describe(record, *ruling.who);
+  }
+
+  sdk::Action action;
+  action.method = asked.method;
+  action.path = asked.path;
+  action.host = host_;
+  if (asked.body && !body_too_large)
+    action.calls = sdk::parse_rpc(asked.content_type, asked.content_encoding, *asked.body);
+  if (action.calls) {
+    for (const sdk::RpcCall& call : *action.calls)
+      record.calls.push_back(call.tool.empty() ? call.method : call.method + " " + call.tool);
+  }
+  const auto policy = this->policy();
+  const sdk::Decision decision = policy->decide(action, ruling.who.get(), now, agents_, &counters_);
+  record.rule = decision.rule;
+  record.policy = decision.policy_version;
+  record.forbidden_members = decision.forbidden_members;
+  if (!decision.allowed()) {
+    refuse(ruling, decision);
+    return ruling;
+  }
+  if (body_too_large && is_form(asked.content_type)) {
+    refuse(ruling, challenger_.denied("the form is too large to be looked at"), "body_too_large");
+    return ruling;
+  }
+  ruling.allowed = true;
+  ruling.needs_external = decision.needs_external;
+  record.allowed = true;
+  record.reason = name_of(decision.effect);
+  record.detail = decision.detail;
+  return ruling;
+}
+
+std::optional<sdk::Refusal> Judge::ended(const std::string& token, sdk::Milliseconds now) {
+  const sdk::Verdict verdict = verifier_.verify(token, now);
+  return verdict ? std::nullopt : std::optional(verdict.refusal);
+}
+
+}  // namespace behalf::guard

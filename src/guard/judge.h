@@ -1,0 +1,65 @@
+// One decision: the token of a request, what it says, and what the policy says of it. Pure but for the
+// counters of rates and budgets; evidence and headers are made of what comes out.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "behalf/challenge.h"
+#include "behalf/policy.h"
+#include "behalf/verifier.h"
+#include "guard/asked.h"
+#include "guard/record.h"
+
+namespace behalf::guard {
+
+struct Ruling {
+  bool allowed = false;
+  sdk::Challenge challenge;  // what a refusal answers
+  int64_t retry_after = 0;   // seconds; 0: none
+  // Who asks; null: nobody who could prove it.
+  std::shared_ptr<const sdk::Delegation> who;
+  std::string token;  // as sent; empty where it is not good
+  // The external decision point must agree, about this action.
+  bool needs_external = false;
+  Record record;
+};
+
+class Judge {
+ public:
+  static constexpr size_t kMaxToken = 16 * 1024;
+
+  // Keeps references. `agents` may be empty.
+  Judge(const Settings& settings, sdk::Verifier& verifier, sdk::Challenger challenger,
+        sdk::AgentLookup agents);
+
+  // The policy in force; to be called before the first rule(), and whenever it changes.
+  void use(std::shared_ptr<const sdk::Policy> policy) { policy_.store(std::move(policy)); }
+  std::shared_ptr<const sdk::Policy> policy() const { return policy_.load(); }
+
+  // True if this request cannot be decided without its body.
+  bool needs_body(const Asked& asked) const;
+  // `body_too_large`: it was needed, and is more than is read.
+  Ruling rule(const Asked& asked, bool body_too_large, sdk::Milliseconds now);
+  // What was allowed with this token and may be going on still: nothing, or why it must end.
+  std::optional<sdk::Refusal> ended(const std::string& token, sdk::Milliseconds now);
+
+  const sdk::Challenger& challenger() const { return challenger_; }
+
+ private:
+  void refuse(Ruling& ruling, sdk::Challenge challenge, std::string_view reason,
+              std::string_view detail = {}) const;
+  void refuse(Ruling& ruling, const sdk::Decision& decision) const;
+
+  const Settings& settings_;
+  sdk::Verifier& verifier_;
+  sdk::Challenger challenger_;
+  sdk::AgentLookup agents_;
+  std::string host_;
+  std::atomic<std::shared_ptr<const sdk::Policy>> policy_;
+  sdk::Policy::Counters counters_;
+};
+
+}  // namespace behalf::guard
