@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "behalf/policy.h"
 
 namespace behalf::sdk {
 namespace {
@@ -143,8 +144,31 @@ Challenge Challenger::step_up(std::string_view acr_values, std::optional<int64_t
 }
 
 Challenge Challenger::too_many_requests(int64_t retry_after_seconds) const {
-  return without_challenge(429, "too_many_requests",
-                           "try again in " + std::to_string(retry_after_seconds) + " seconds");
+  Challenge challenge = without_challenge(429, "too_many_requests",
+                                          "try again in " + std::to_string(retry_after_seconds) + " seconds");
+  challenge.retry_after = retry_after_seconds;
+  return challenge;
+}
+
+Challenge Challenger::answer(const Decision& decision) const {
+  switch (decision.effect) {
+    case Effect::kTokenMissing:
+      return token_missing(decision.scopes);
+    case Effect::kActorMissing:
+      return actor_missing();
+    case Effect::kActorUnauthorized:
+      return actor_unauthorized(decision.reason);
+    case Effect::kInsufficientScope:
+      return insufficient_scope(decision.scopes);
+    case Effect::kStepUp:
+      return step_up(decision.acr, decision.max_age);
+    case Effect::kTooMany:
+      return too_many_requests(decision.retry_after);
+    case Effect::kAllow:  // nobody asks for the refusal of what was allowed
+    case Effect::kDenied:
+      break;
+  }
+  return denied(decision.reason);
 }
 
 }  // namespace behalf::sdk

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "base/json.h"
 #include "behalf/bearer.h"
+#include "behalf/policy.h"
 
 namespace behalf::sdk {
 namespace {
@@ -73,6 +76,30 @@ TEST(Challenge, blames_the_token_only_where_it_is_to_blame) {
     EXPECT_EQ(challenge.status, is_ours ? 503 : 401) << name_of(refusal);
     EXPECT_EQ(challenge.www_authenticate.empty(), is_ours);
     EXPECT_EQ(challenge.body.find("invalid_token") == std::string::npos, is_ours);
+  }
+}
+
+TEST(Challenge, every_decision_has_its_answer) {
+  const std::vector<std::tuple<Effect, int, std::string>> rows = {
+      {Effect::kTokenMissing, 401, ""},
+      {Effect::kActorMissing, 401, "invalid_token"},
+      {Effect::kActorUnauthorized, 403, "actor_unauthorized"},
+      {Effect::kInsufficientScope, 403, "insufficient_scope"},
+      {Effect::kStepUp, 401, "insufficient_user_authentication"},
+      {Effect::kTooMany, 429, "too_many_requests"},
+      {Effect::kDenied, 403, "access_denied"},
+      {Effect::kAllow, 403, "access_denied"},
+  };
+  for (const auto& [effect, status, error] : rows) {
+    Decision decision;
+    decision.effect = effect;
+    decision.scopes = {"mail.read"};
+    decision.acr = "urn:mfa";
+    decision.retry_after = 9;
+    const Challenge challenge = challenger().answer(decision);
+    EXPECT_EQ(challenge.status, status) << name_of(effect);
+    EXPECT_EQ(challenge.body.find("\"error\":\"" + error + "\"") == std::string::npos, error.empty());
+    EXPECT_EQ(challenge.retry_after, effect == Effect::kTooMany ? 9 : 0);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "behalf/delegation.h"
+#include "behalf/export.h"
 
 namespace behalf::sdk {
 
@@ -22,8 +23,8 @@ struct Authzen {
 
 // The bodies to send, one for each JSON-RPC call in the action and one if there are none: every one of them
 // must be permitted. `now` becomes `context.time`.
-std::vector<std::string> authzen_requests(const Action& action, const Delegation* delegation,
-                                          Milliseconds now);
+BEHALF_PUBLIC std::vector<std::string> authzen_requests(const Action& action, const Delegation* delegation,
+                                                        Milliseconds now);
 
 enum class AuthzenAnswer {
   kPermit,
@@ -31,6 +32,7 @@ enum class AuthzenAnswer {
   kFailure,  // no answer, or not one of the specification: `on_failure` decides
 };
 // Only status 200, `application/json` and `"decision": true` permit. Status 0: nobody answered.
-AuthzenAnswer read_authzen_answer(int status, std::string_view content_type, std::string_view body);
+BEHALF_PUBLIC AuthzenAnswer read_authzen_answer(int status, std::string_view content_type,
+                                                std::string_view body);
 
 }  // namespace behalf::sdk

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "behalf/export.h"
+
 namespace behalf::sdk {
 
 struct BearerToken {
@@ -18,6 +20,7 @@ struct BearerToken {
 
 // `authorization`: the value of every Authorization header the request has, in order.
 // `query`: the raw query. A token there (RFC 6750 §2.3) would stand in every log on the way: kMalformed.
-BearerToken read_bearer(const std::vector<std::string_view>& authorization, std::string_view query = {});
+BEHALF_PUBLIC BearerToken read_bearer(const std::vector<std::string_view>& authorization,
+                                      std::string_view query = {});
 
 }  // namespace behalf::sdk

@@ -8,19 +8,23 @@
 #include <vector>
 
 #include "behalf/delegation.h"
+#include "behalf/export.h"
 #include "behalf/verifier.h"
 
 namespace behalf::sdk {
+
+struct Decision;
 
 // What is put into it cannot break out of it: characters that RFC 6750 does not allow become '_'.
 struct Challenge {
   int status = 401;
   std::string www_authenticate;  // value of the header; empty: none
   std::string body;              // application/json; empty: none
+  int64_t retry_after = 0;       // seconds, value of the header; 0: none
 };
 
 // `resource_metadata`: the URL of the API's RFC 9728 document; put into every challenge, unless it is empty.
-class Challenger {
+class BEHALF_PUBLIC Challenger {
  public:
   explicit Challenger(std::string resource_metadata);
   // 401 without `error`: no token was sent (RFC 6750 §3.1). `scopes`: what would be needed, if known.
@@ -39,8 +43,10 @@ class Challenger {
   Challenge denied(std::string_view description) const;
   // 401 insufficient_user_authentication (RFC 9470 §3).
   Challenge step_up(std::string_view acr_values, std::optional<int64_t> max_age_seconds) const;
-  // 429 with the seconds to wait in the description; the caller sets Retry-After.
+  // 429 with the seconds to wait in the description and in `retry_after`.
   Challenge too_many_requests(int64_t retry_after_seconds) const;
+  // Whatever a policy decided that is not to allow (policy.h).
+  Challenge answer(const Decision& decision) const;
 
  private:
   std::string resource_metadata_;

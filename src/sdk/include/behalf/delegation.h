@@ -8,15 +8,17 @@
 #include <string_view>
 #include <vector>
 
+#include "behalf/export.h"
+
 namespace behalf::sdk {
 
 // Times are milliseconds since 1970 (UTC).
 using Milliseconds = int64_t;
 
 // What the wall clock says: the `now` of everything that asks for one.
-Milliseconds system_now();
+BEHALF_PUBLIC Milliseconds system_now();
 // A clock that never steps back and goes on while the machine sleeps: for "how old is what I know".
-Milliseconds steady_now();
+BEHALF_PUBLIC Milliseconds steady_now();
 
 // One `act`: who acted (RFC 8693 §4.1).
 struct Hop {
@@ -28,7 +30,7 @@ struct Hop {
 
 // What a token says once it has been verified. Decide on `subject` and `actor()`; inner hops may forbid,
 // never permit (RFC 8693 §4.1: they are information).
-struct Delegation {
+struct BEHALF_PUBLIC Delegation {
   std::string issuer;               // `iss`
   std::string subject;              // `sub`: the person; software where it acts for itself
   std::string subject_profile;      // `sub_profile`: "user", "ai_agent", "service"

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "behalf/export.h"
 #include "behalf/keys.h"
 #include "behalf/revocations.h"
 
@@ -20,7 +21,7 @@ struct AgentInfo {
   std::string status;  // "active", "suspended"
 };
 
-class Feed {
+class BEHALF_PUBLIC Feed {
  public:
   struct Options {
     std::string issuer;         // the authorization server

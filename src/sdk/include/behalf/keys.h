@@ -7,10 +7,11 @@
 #include <string_view>
 
 #include "behalf/delegation.h"
+#include "behalf/export.h"
 
 namespace behalf::sdk {
 
-class KeySource {
+class BEHALF_PUBLIC KeySource {
  public:
   struct Options {
     std::string issuer;              // where RFC 8414 metadata is asked for; `jwks_uri` may be given instead

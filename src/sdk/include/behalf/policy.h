@@ -12,6 +12,7 @@
 
 #include "behalf/authzen.h"
 #include "behalf/delegation.h"
+#include "behalf/export.h"
 #include "behalf/feed.h"
 
 namespace behalf::sdk {
@@ -44,7 +45,7 @@ enum class Effect {
 };
 // "allow", "token_missing", "actor_missing", "actor_unauthorized", "insufficient_scope", "step_up",
 // "too_many", "denied".
-std::string_view name_of(Effect effect);
+BEHALF_PUBLIC std::string_view name_of(Effect effect);
 
 struct Decision {
   Effect effect = Effect::kDenied;
@@ -67,7 +68,7 @@ struct Decision {
 using AgentLookup = std::function<std::shared_ptr<const AgentInfo>(std::string_view id)>;
 
 // Immutable once read; share it between threads, swap the pointer to reload.
-class Policy {
+class BEHALF_PUBLIC Policy {
  public:
   struct Fault {
     std::string text;  // "policy.toml:12: ..." one line
@@ -117,7 +118,7 @@ class Policy {
 // How often each actor, grant and person has been let through. Thread-safe, bounded memory; survives a reload
 // of the policy (it remembers by the names of rules), and a restart if it is saved. When it is full, what has
 // no counter yet is refused: forgetting would give budgets back.
-class Policy::Counters {
+class BEHALF_PUBLIC Policy::Counters {
  public:
   explicit Counters(size_t max_entries = 262'144);  // about 64 bytes each
   ~Counters();
@@ -139,7 +140,8 @@ class Policy::Counters {
 // The calls in a JSON-RPC body (2.0, single or batch; MCP's tools/call names its tool). Nothing if it is not
 // exactly that: wrong media type, compressed, doubled members, trailing bytes, an empty batch. `content_type`
 // and `content_encoding` are the header fields' values; a caller that saw such a field twice must not ask.
-std::optional<std::vector<RpcCall>> parse_rpc(std::string_view content_type,
-                                              std::string_view content_encoding, std::string_view body);
+BEHALF_PUBLIC std::optional<std::vector<RpcCall>> parse_rpc(std::string_view content_type,
+                                                            std::string_view content_encoding,
+                                                            std::string_view body);
 
 }  // namespace behalf::sdk

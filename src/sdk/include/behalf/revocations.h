@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "behalf/delegation.h"
+#include "behalf/export.h"
 
 namespace behalf::sdk {
 
@@ -30,7 +31,7 @@ struct Revocation {
   Milliseconds until = 0;  // when the last token it can concern has expired
 };
 
-class Revocations {
+class BEHALF_PUBLIC Revocations {
  public:
   // `max_age`: how old the newest word from the server may be before `is_stale` says so; 0: for ever.
   explicit Revocations(Milliseconds max_age = 15'000);

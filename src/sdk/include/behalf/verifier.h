@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "behalf/delegation.h"
+#include "behalf/export.h"
 
 namespace behalf::sdk {
 
@@ -31,9 +32,9 @@ enum class Refusal {
   kKeysUnavailable,  // no key set could be fetched yet
 };
 // Stable and machine-readable: "revoked", "audience", ...
-std::string_view name_of(Refusal refusal);
+BEHALF_PUBLIC std::string_view name_of(Refusal refusal);
 // A sentence for the caller; says nothing that is not in the caller's own token.
-std::string_view describe(Refusal refusal);
+BEHALF_PUBLIC std::string_view describe(Refusal refusal);
 
 struct VerifierOptions {
   std::string issuer;                  // exact, byte for byte
@@ -54,7 +55,7 @@ struct Verdict {
 };
 
 // Thread-safe. Keeps references to `keys` and `revocations`, which must outlive it.
-class Verifier {
+class BEHALF_PUBLIC Verifier {
  public:
   // `revocations` null: tokens stand until they expire. Throws std::invalid_argument without an issuer or
   // without an audience: such a verifier would accept what was meant for others.

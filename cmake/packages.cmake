@@ -1,0 +1,48 @@
+# Debian packages, by `cpack -G DEB`: behalf (the server and guard), libbehalf0 (the shared library) and libbehalf-dev
+# (headers, CMake package, pkg-config file).
+set(CPACK_PACKAGE_NAME behalf)
+set(CPACK_PACKAGE_VENDOR "The behalf authors")
+set(CPACK_PACKAGE_CONTACT "The behalf authors <behalf@localhost.localdomain>")
+set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_COMPONENTS_ALL server library development)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_COMPONENTS_GROUPING IGNORE)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/sdk)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+
+set(CPACK_DEBIAN_SERVER_PACKAGE_NAME behalf)
+set(CPACK_DEBIAN_SERVER_PACKAGE_SECTION net)
+set(CPACK_COMPONENT_SERVER_DESCRIPTION
+  "OAuth 2.0 authorization server for agents that act for people\n An access token tells person, client and every agent apart; whatever is\n revoked upstream stops everything downstream; every decision is in a log\n that can be checked offline.")
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME libbehalf0)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_COMPONENT_LIBRARY_DESCRIPTION
+  "verifies delegated access tokens at an API (shared library)\n For owners of APIs that agents call: who stands behind a request, what\n policy allows, and what has been revoked since, without asking the server.")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libbehalf-dev)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libbehalf0 (= ${PROJECT_VERSION}-1)")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SHLIBDEPS OFF)
+set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
+  "verifies delegated access tokens at an API (development files)\n Headers of libbehalf, its CMake package and its pkg-config file.")
+
+# What every Debian package has beside its files (Debian policy §12.5, §12.7).
+find_program(GZIP gzip)
+if(GZIP)
+  set(documents ${CMAKE_BINARY_DIR}/documents)
+  foreach(package behalf libbehalf0 libbehalf-dev)
+    file(MAKE_DIRECTORY ${documents}/${package})
+    configure_file(cmake/copyright ${documents}/${package}/copyright COPYONLY)
+    configure_file(cmake/changelog.in ${documents}/${package}/changelog.Debian @ONLY)
+    execute_process(COMMAND ${GZIP} -9nf ${documents}/${package}/changelog.Debian)
+  endforeach()
+  install(DIRECTORY ${documents}/behalf DESTINATION share/doc COMPONENT server)
+  install(DIRECTORY ${documents}/libbehalf0 DESTINATION share/doc COMPONENT library)
+  install(DIRECTORY ${documents}/libbehalf-dev DESTINATION share/doc COMPONENT development)
+endif()
+include(CPack)

@@ -1,0 +1,69 @@
+// A mail API that agents may call. Who stands behind a request, what policy allows them, and what has been revoked
+// since their token was issued: all decided here, without asking the authorization server.
+//   example-api ISSUER CLIENT_ID CLIENT_SECRET RESOURCE POLICY_FILE PORT
+#include <behalf/behalf.h>
+#include <microhttpd.h>
+#include <unistd.h>
+
+#include <iostream>
+
+using namespace behalf::sdk;
+using Headers = std::vector<std::string_view>;
+
+struct Api {
+  KeySource keys;
+  Revocations revocations;  // knowledge older than 15 s lets nobody in
+  Verifier verifier;
+  Feed feed;
+  Challenger challenger;
+  std::shared_ptr<const Policy> policy;
+  Policy::Counters counters;
+};
+
+MHD_Result answer(MHD_Connection* connection, const Challenge& it) {
+  MHD_Response* response = MHD_create_response_from_buffer(it.body.size(), const_cast<char*>(it.body.data()),
+                                                           MHD_RESPMEM_MUST_COPY);
+  if (!it.www_authenticate.empty()) MHD_add_response_header(response, "WWW-Authenticate", it.www_authenticate.c_str());
+  const MHD_Result sent = MHD_queue_response(connection, static_cast<unsigned>(it.status), response);
+  MHD_destroy_response(response);
+  return sent;
+}
+
+MHD_Result collect(void* list, MHD_ValueKind, const char* name, const char* value) {
+  if (strcasecmp(name, "Authorization") == 0) static_cast<Headers*>(list)->push_back(value);
+  return MHD_YES;
+}
+
+MHD_Result serve(void* self, MHD_Connection* connection, const char* path, const char* method, const char*,
+                 const char*, size_t*, void**) {
+  Api& api = *static_cast<Api*>(self);
+  Headers headers;
+  MHD_get_connection_values(connection, MHD_HEADER_KIND, collect, &headers);
+  const bool in_query = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "access_token") != nullptr;
+  const BearerToken bearer = read_bearer(headers, in_query ? "access_token" : "");
+  if (bearer.status == BearerToken::Status::kMalformed) {
+    return answer(connection, api.challenger.invalid_request("send one token, in one Authorization header"));
+  }
+  const bool has_token = bearer.status == BearerToken::Status::kPresent;
+  const Verdict verdict = has_token ? api.verifier.verify(bearer.token) : Verdict();
+  if (has_token && !verdict) return answer(connection, api.challenger.refused(verdict.refusal));
+  const Delegation* who = verdict.delegation.get();  // null: no token, and the policy says whether that will do
+  const auto agents = [&](std::string_view id) { return api.feed.agent(id); };
+  const Decision decision = api.policy->decide({method, path, "", {}}, who, system_now(), agents, &api.counters);
+  if (!decision.allowed()) return answer(connection, api.challenger.answer(decision));
+  return answer(connection, {200, "", "mail of " + who->subject + ", read by " + who->actor()->subject + "\n"});
+}
+
+int main(int, char** words) {
+  std::vector<Policy::Fault> faults;
+  const auto policy = Policy::load(words[5], faults);
+  for (const Policy::Fault& fault : faults) std::cerr << fault.text << "\n";
+  if (!policy) return 1;
+  const std::string issuer = words[1], resource = words[4];
+  Api api{KeySource({issuer}), Revocations(), Verifier({issuer, {resource}}, api.keys, &api.revocations),
+          Feed({issuer, words[2], words[3]}, api.revocations, api.keys),
+          Challenger(resource + "/.well-known/oauth-protected-resource"), policy, Policy::Counters()};
+  const auto port = static_cast<uint16_t>(std::stoi(words[6]));
+  if (!MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, port, nullptr, nullptr, serve, &api, MHD_OPTION_END)) return 1;
+  for (;;) pause();
+}
