@@ -18,18 +18,20 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_SERVER_PACKAGE_NAME behalf)
 set(CPACK_DEBIAN_SERVER_PACKAGE_SECTION net)
 set(CPACK_COMPONENT_SERVER_DESCRIPTION
-  "OAuth 2.0 authorization server for agents that act for people\n An access token tells person, client and every agent apart; whatever is\n revoked upstream stops everything downstream; every decision is in a log\n that can be checked offline.")
+  "OAuth 2.0 authorization server for agents that act for people\nAn access token tells person, client and every agent apart; whatever is\nrevoked upstream stops everything downstream; every decision is in a log\nthat can be checked offline.")
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME libbehalf0)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
-set(CPACK_DEBIAN_LIBRARY_PACKAGE_GENERATE_SHLIBS ON)
+file(WRITE ${CMAKE_BINARY_DIR}/control/triggers "activate-noawait ldconfig\n")
+file(WRITE ${CMAKE_BINARY_DIR}/control/shlibs "libbehalf 0 libbehalf0 (>= ${PROJECT_VERSION})\n")
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA ${CMAKE_BINARY_DIR}/control/triggers ${CMAKE_BINARY_DIR}/control/shlibs)
 set(CPACK_COMPONENT_LIBRARY_DESCRIPTION
-  "verifies delegated access tokens at an API (shared library)\n For owners of APIs that agents call: who stands behind a request, what\n policy allows, and what has been revoked since, without asking the server.")
+  "verifies delegated access tokens at an API (shared library)\nFor owners of APIs that agents call: who stands behind a request, what\npolicy allows, and what has been revoked since, without asking the server.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libbehalf-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libbehalf0 (= ${PROJECT_VERSION}-1)")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SHLIBDEPS OFF)
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
-  "verifies delegated access tokens at an API (development files)\n Headers of libbehalf, its CMake package and its pkg-config file.")
+  "verifies delegated access tokens at an API (development files)\nHeaders of libbehalf, its CMake package and its pkg-config file.")
 
 # What every Debian package has beside its files (Debian policy §12.5, §12.7).
 find_program(GZIP gzip)

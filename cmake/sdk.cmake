@@ -1,5 +1,9 @@
 # libbehalf, as an API's owner gets it: a shared library that shows what BEHALF_PUBLIC marks and nothing else, its
 # headers, and what CMake and pkg-config need to find both. Its own parts (base, crypto, http) are inside, hidden.
+# Debian's place for libraries, under /usr and under /usr/local: the loader, pkg-config and CMake look there.
+if(NOT DEFINED CMAKE_INSTALL_LIBDIR AND CMAKE_LIBRARY_ARCHITECTURE)
+  set(CMAKE_INSTALL_LIBDIR lib/${CMAKE_LIBRARY_ARCHITECTURE})
+endif()
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -24,5 +28,7 @@ file(WRITE ${CMAKE_BINARY_DIR}/behalfConfig.cmake "include(\${CMAKE_CURRENT_LIST
 write_basic_package_version_file(behalfConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/behalfConfig.cmake ${CMAKE_BINARY_DIR}/behalfConfigVersion.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/behalf COMPONENT development)
+# Relative, because what is built once is installed under /usr by a package and anywhere by hand.
+file(RELATIVE_PATH prefix_from_pkgconfig /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/behalf.pc.in behalf.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/behalf.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)

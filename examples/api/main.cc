@@ -3,12 +3,12 @@
 //   example-api ISSUER CLIENT_ID CLIENT_SECRET RESOURCE POLICY_FILE PORT
 #include <behalf/behalf.h>
 #include <microhttpd.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <iostream>
 
 using namespace behalf::sdk;
-using Headers = std::vector<std::string_view>;
 
 struct Api {
   KeySource keys;
@@ -30,14 +30,14 @@ MHD_Result answer(MHD_Connection* connection, const Challenge& it) {
 }
 
 MHD_Result collect(void* list, MHD_ValueKind, const char* name, const char* value) {
-  if (strcasecmp(name, "Authorization") == 0) static_cast<Headers*>(list)->push_back(value);
+  if (strcasecmp(name, "Authorization") == 0) static_cast<std::vector<std::string_view>*>(list)->push_back(value);
   return MHD_YES;
 }
 
 MHD_Result serve(void* self, MHD_Connection* connection, const char* path, const char* method, const char*,
                  const char*, size_t*, void**) {
   Api& api = *static_cast<Api*>(self);
-  Headers headers;
+  std::vector<std::string_view> headers;
   MHD_get_connection_values(connection, MHD_HEADER_KIND, collect, &headers);
   const bool in_query = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "access_token") != nullptr;
   const BearerToken bearer = read_bearer(headers, in_query ? "access_token" : "");

@@ -20,7 +20,7 @@ namespace behalf::sdk {
 
 using KeySet = std::vector<crypto::VerifyingKey>;
 
-struct KeySource::Impl {
+struct __attribute__((visibility("hidden"))) KeySource::Impl {  // of a class that is shown
   explicit Impl(Options given) : options(std::move(given)) {}
   ~Impl();
 

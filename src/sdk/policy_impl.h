@@ -10,7 +10,7 @@
 
 namespace behalf::sdk {
 
-struct Policy::Impl {
+struct __attribute__((visibility("hidden"))) Policy::Impl {  // of a class that is shown
   Impl(rules::RuleSet read, std::string file_name, std::string file_version)
       : set(std::move(read)),
         index(set.rules),

@@ -27,7 +27,7 @@ class BEHALF_PUBLIC Feed {
     std::string issuer;         // the authorization server
     std::string client_id;      // of this resource server; needs the scope `behalf.signals`
     std::string client_secret;  // client_secret_basic
-    std::string ca_file;        // for https; empty: the system's
+    std::string ca_file{};      // for https; empty: the system's
     std::string
         stream_id_file;  // where the stream's id is kept, so that a restart replaces it; empty: nowhere
   };

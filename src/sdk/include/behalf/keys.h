@@ -15,8 +15,8 @@ class BEHALF_PUBLIC KeySource {
  public:
   struct Options {
     std::string issuer;              // where RFC 8414 metadata is asked for; `jwks_uri` may be given instead
-    std::string jwks_uri;            // if set, no metadata is asked for
-    std::string ca_file;             // for https; empty: the system's
+    std::string jwks_uri{};          // if set, no metadata is asked for
+    std::string ca_file{};           // for https; empty: the system's
     Milliseconds refresh = 300'000;  // asked for anew this often
     Milliseconds unknown_key_pause = 2'000;  // at most one request this often because of unknown keys
     // How long a verifier that meets an unknown key waits for the answer to such a request, and while no set
