@@ -28,8 +28,8 @@ class BEHALF_PUBLIC Feed {
     std::string client_id;      // of this resource server; needs the scope `behalf.signals`
     std::string client_secret;  // client_secret_basic
     std::string ca_file{};      // for https; empty: the system's
-    std::string
-        stream_id_file;  // where the stream's id is kept, so that a restart replaces it; empty: nowhere
+    // Where the stream's id is kept, so that a restart replaces it; empty: nowhere.
+    std::string stream_id_file{};
   };
   // Starts at once. Keeps the references, which must outlive it. A server that is away is no error: the feed
   // goes on trying, and `revocations` grow stale meanwhile. Throws std::invalid_argument if `issuer` is no
