@@ -3,6 +3,17 @@
 #include "sdk/policy_impl.h"
 
 namespace behalf::sdk {
+namespace {
+
+// Ids come from tokens: whatever stands in them must not move a terminal's cursor.
+std::string shown(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  return text;
+}
+
+}  // namespace
 
 std::string_view name_of(Effect effect) {
   switch (effect) {
@@ -31,34 +42,27 @@ std::string Policy::explain(const Action& action, const Delegation* delegation, 
   std::vector<Step> steps;
   const Decision decision = trace(action, delegation, now, agents, steps);
   std::string text;
+  const auto say = [&](std::string line) { text += shown(std::move(line)) + "\n"; };
   std::string call;
   for (const Step& step : steps) {
-    if (step.call != call) {
-      call = step.call;
-      text += "call " + call + "\n";
-    }
-    text += impl_->name + ":" + std::to_string(step.line) + ": " + step.rule + ": " + step.outcome;
-    if (!step.why.empty()) text += " (" + step.why + ")";
-    text += "\n";
+    if (step.call != call) say("call " + step.call);
+    call = step.call;
+    say(impl_->name + ":" + std::to_string(step.line) + ": " + step.rule + ": " + step.outcome +
+        (step.why.empty() ? "" : " (" + step.why + ")"));
   }
-  text += "decision: " + std::string(name_of(decision.effect));
-  text += decision.rule.empty() ? ", by no rule" : ", by rule " + decision.rule;
-  if (!decision.detail.empty()) text += ": " + decision.detail;
-  text += "\n";
+  say("decision: " + std::string(name_of(decision.effect)) +
+      (decision.rule.empty() ? ", by no rule" : ", by rule " + decision.rule) +
+      (decision.detail.empty() ? "" : ": " + decision.detail));
   if (!decision.scopes.empty()) {
-    text += "scopes needed:";
-    for (const std::string& scope : decision.scopes) text += " " + scope;
-    text += "\n";
+    std::string scopes;
+    for (const std::string& scope : decision.scopes) scopes += " " + scope;
+    say("scopes needed:" + scopes);
   }
-  if (!decision.acr.empty()) text += "acr needed: " + decision.acr + "\n";
-  if (decision.max_age) text += "sign-in at most " + std::to_string(*decision.max_age) + " seconds ago\n";
+  if (!decision.acr.empty()) say("acr needed: " + decision.acr);
+  if (decision.max_age) say("sign-in at most " + std::to_string(*decision.max_age) + " seconds ago");
   for (const std::string& member : decision.forbidden_members)
-    text += "forbidden member of the chain: " + member + "\n";
-  if (decision.needs_external) text += "the external decision point is asked too\n";
-  // Ids come from tokens: whatever stands in them must not move a terminal's cursor.
-  for (char& c : text) {
-    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7F) c = '?';
-  }
+    say("forbidden member of the chain: " + member);
+  if (decision.needs_external) say("the external decision point is asked too");
   return text;
 }
 

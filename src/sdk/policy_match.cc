@@ -179,7 +179,13 @@ class Judge {
     }
     if (!rule.about.is_anyone()) {
       const Part part = first_failing(rule.about, question_, Stance::kPermits);
-      if (part != Part::kNone) return miss(rule, {effect_of(part), describe(part, question_)});
+      if (part != Part::kNone) {
+        // It may be for this agent, if the registry were asked: a later rule must not be the wider one for
+        // that.
+        if (first_failing(rule.about, question_, Stance::kForbids) == Part::kNone)
+          return decide(rule, effect_of(part), "refuses", describe(part, question_));
+        return miss(rule, {effect_of(part), describe(part, question_)});
+      }
     }
     if (match == PathMatch::kLoose)
       return decide(rule, Effect::kDenied, "refuses", "the path differs by letter case or a last slash");

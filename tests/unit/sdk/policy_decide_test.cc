@@ -416,6 +416,36 @@ scopes = ["calendar.own"])");
   EXPECT_EQ(without.effect, Effect::kTokenMissing);
 }
 
+TEST(PolicyDecide, whom_a_rule_is_for_must_be_known_before_a_later_one_is_asked) {
+  const auto policy = policy_of(R"(
+[[rule]]
+name = "partners"
+effect = "allow"
+methods = ["GET"]
+paths = ["/week"]
+for = { publishers = ["partner.example"], persons = ["alice"] }
+scopes = ["partner"]
+
+[[rule]]
+name = "rest"
+effect = "allow"
+methods = ["GET"]
+paths = ["/week"])");
+  const AgentLookup agents =
+      registry({{"a", "A", "partner.example", "", "active"}, {"b", "B", "other.example", "", "active"}});
+  const auto rule_for = [&](const char* id, const char* person, const AgentLookup& lookup) {
+    Delegation delegation = token({id});
+    delegation.subject = person;
+    const Decision decision = policy->decide(request("GET", "/week"), &delegation, kNoon, lookup, nullptr);
+    return decision.rule + " " + std::string(name_of(decision.effect));
+  };
+  EXPECT_EQ(rule_for("a", "alice", agents), "partners insufficient_scope");
+  EXPECT_EQ(rule_for("b", "alice", agents), "rest allow");
+  EXPECT_EQ(rule_for("c", "alice", agents), "partners actor_unauthorized") << "it may be a partner's";
+  EXPECT_EQ(rule_for("a", "alice", {}), "partners actor_unauthorized") << "no registry";
+  EXPECT_EQ(rule_for("c", "bob", agents), "rest allow") << "not for bob, whoever acts";
+}
+
 TEST(PolicyDecide, hosts_come_from_the_configuration) {
   const auto policy = policy_of(R"(
 [[rule]]
