@@ -1,6 +1,7 @@
 #include "sdk/policy_file.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 
 #include "base/time.h"
@@ -258,7 +259,7 @@ Rule read_rule(const toml::table& node, Complaints& complaints) {
   return rule;
 }
 
-Authzen read_authzen(const toml::table& node, Complaints& complaints) {
+Authzen read_authzen(const toml::table& node, const std::string& file, Complaints& complaints) {
   TomlTable table(node, complaints);
   Authzen authzen;
   authzen.url = table.text("url");
@@ -273,6 +274,8 @@ Authzen read_authzen(const toml::table& node, Complaints& complaints) {
   authzen.timeout = read_span(table, "timeout", 1, 10'000).value_or(200);
   authzen.allows_on_failure = table.choice("on_failure", {"deny", "allow"}, 0) == 1;
   authzen.token_file = table.text("token_file");
+  if (!authzen.token_file.empty() && !authzen.token_file.starts_with('/'))
+    authzen.token_file = (std::filesystem::path(file).parent_path() / authzen.token_file).string();
   table.finish();
   return authzen;
 }
@@ -302,7 +305,7 @@ std::optional<RuleSet> read_rules(std::string_view text, const std::string& name
     const toml::table parsed = toml::parse(text, name);
     TomlTable table(parsed, complaints);
     if (const toml::table* authzen = table.table("authzen"))
-      result.authzen = read_authzen(*authzen, complaints);
+      result.authzen = read_authzen(*authzen, name, complaints);
     std::map<std::string, size_t> lines;
     for (const toml::table* node : table.tables("rule")) {
       if (result.rules.size() == kMaxRules) {

@@ -165,6 +165,17 @@ TEST(PolicyFile, the_external_decision_point) {
     EXPECT_EQ(with(line).size(), 1U) << line;
 }
 
+TEST(PolicyFile, files_it_names_stand_beside_it) {
+  std::vector<Policy::Fault> faults;
+  const auto token_file = [&](const std::string& name) {
+    const auto policy = Policy::parse("[authzen]\nurl = \"https://p/e\"\ntoken_file = \"" + name + "\"\n",
+                                      "/etc/behalf/policy.toml", faults);
+    return policy->authzen()->token_file;
+  };
+  EXPECT_EQ(token_file("pdp.token"), "/etc/behalf/pdp.token");
+  EXPECT_EQ(token_file("/run/pdp.token"), "/run/pdp.token");
+}
+
 TEST(PolicyFile, what_is_no_toml_is_one_fault_with_its_line) {
   const auto faults = faults_of("\n\n[[rule\n");
   ASSERT_EQ(faults.size(), 1U);
