@@ -4,6 +4,7 @@
 #include <string>
 
 #include "app/commands.h"
+#include "app/policy_commands.h"
 
 using namespace behalf::app;
 
@@ -37,7 +38,51 @@ int main(int argc, char** argv) {
   auto* guard_command =
       program.add_subcommand("guard", "decide beside an API, or stand in front of it as its proxy");
   guard_command->add_option("-c,--config", guard_config, "configuration file")->capture_default_str();
-  guard_command->callback([&] { exit_code = guard(guard_config); });
+  guard_command->require_subcommand(0, 1);
+  guard_command->callback([&] {
+    if (guard_command->get_subcommands().empty()) exit_code = guard(guard_config);
+  });
+
+  std::string policy;
+  auto* policy_check = guard_command->add_subcommand(
+      "check", "check a policy: faults, rules that can never decide, conditions that cannot hold");
+  add_json(policy_check);
+  policy_check->add_option("policy", policy, "policy file")->required();
+  policy_check->callback([&] { exit_code = check_policy(policy, as_json); });
+
+  PolicyTestOptions test_options;
+  auto* policy_test = guard_command->add_subcommand("test", "run table tests against a policy");
+  add_json(policy_test);
+  policy_test->add_option("cases", test_options.cases_path, "file with the cases (TOML)")->required();
+  policy_test->add_option("--policy", test_options.policy_path,
+                          "policy file, instead of the one the cases name");
+  policy_test->callback([&] {
+    test_options.as_json = as_json;
+    exit_code = test_policy(test_options);
+  });
+
+  ExplainOptions explain_options;
+  auto* policy_explain =
+      guard_command->add_subcommand("explain", "say which rule decides about a token and a request, and why");
+  add_json(policy_explain);
+  policy_explain->add_option("--policy", explain_options.policy_path, "policy file")->required();
+  policy_explain->add_option("--token", explain_options.token,
+                             "access token, or - for standard input; without it: no token");
+  policy_explain->add_option("--jwks", explain_options.jwks_path,
+                             "the issuer's key set, to verify the token; without it the token is believed");
+  policy_explain->add_option("--method", explain_options.method, "HTTP method")->capture_default_str();
+  policy_explain->add_option("--path", explain_options.path, "path, as it would be sent")->required();
+  policy_explain->add_option("--host", explain_options.host, "the API's host, where rules name hosts");
+  policy_explain->add_option("--body", explain_options.body_path, "file with the JSON-RPC body");
+  policy_explain->add_option("--content-type", explain_options.content_type, "of the body")
+      ->capture_default_str();
+  policy_explain->add_option("--agents", explain_options.agents_path,
+                             "what GET /directory answers; without it agents are not known");
+  policy_explain->add_option("--at", explain_options.at, "time, such as 2026-11-25T12:00:00Z (default: now)");
+  policy_explain->callback([&] {
+    explain_options.as_json = as_json;
+    exit_code = explain_policy(explain_options);
+  });
 
   std::string state;
   auto* check_command = program.add_subcommand(

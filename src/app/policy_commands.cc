@@ -1,0 +1,280 @@
+#include "app/policy_commands.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+
+#include "app/commands.h"
+#include "app/config.h"
+#include "app/policy_cases.h"
+#include "base/environment.h"
+#include "base/json.h"
+#include "behalf/keys.h"
+#include "behalf/policy.h"
+#include "behalf/verifier.h"
+#include "crypto/jwt.h"
+
+namespace behalf::app {
+namespace {
+
+json::Value texts_of(const std::vector<sdk::Policy::Fault>& faults) {
+  json::Value::Array list;
+  for (const auto& fault : faults) list.emplace_back(fault.text);
+  return list;
+}
+
+json::Value list_of(const std::vector<std::string>& texts) {
+  json::Value::Array list;
+  for (const std::string& text : texts) list.emplace_back(text);
+  return list;
+}
+
+std::shared_ptr<const sdk::Policy> load_or_complain(const std::string& path) {
+  std::vector<sdk::Policy::Fault> faults;
+  auto policy = sdk::Policy::load(path, faults);
+  for (const auto& fault : faults) std::fprintf(stderr, "%s\n", fault.text.c_str());
+  return policy;
+}
+
+json::Value json_of(const sdk::Decision& decision) {
+  json::Value out;
+  out.set("effect", name_of(decision.effect));
+  out.set("allowed", decision.allowed());
+  out.set("rule", decision.rule);
+  out.set("reason", decision.reason);
+  out.set("detail", decision.detail);
+  out.set("scopes", list_of(decision.scopes));
+  if (!decision.acr.empty()) out.set("acr", decision.acr);
+  if (decision.max_age) out.set("max_age", *decision.max_age);
+  out.set("forbidden_members", list_of(decision.forbidden_members));
+  out.set("needs_external", decision.needs_external);
+  out.set("policy", decision.policy_version);
+  return out;
+}
+
+void print(const json::Value& value) { std::printf("%s\n", json::write_pretty(value).c_str()); }
+
+// "2026-11-25T12:00:00Z" and nothing else, so that no shell has to know of offsets.
+std::optional<sdk::Milliseconds> parse_time(const std::string& text) {
+  int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, length = 0;
+  if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2dZ%n", &year, &month, &day, &hour, &minute, &second,
+                  &length) != 6 ||
+      static_cast<size_t>(length) != text.size())
+    return std::nullopt;
+  const auto date = std::chrono::year(year) / month / day;
+  if (!date.ok()) return std::nullopt;
+  const int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
+  const sdk::Milliseconds time = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000;
+  return rfc3339(UnixTime{time}) == text ? std::optional(time) : std::nullopt;
+}
+
+std::string read_token(const std::string& given) {
+  if (given != "-") return given;
+  std::string text;
+  char buffer[4096];
+  for (ssize_t count;
+       (count = ::read(STDIN_FILENO, buffer, sizeof buffer)) > 0 && text.size() < crypto::kMaxJwtBytes;)
+    text.append(buffer, static_cast<size_t>(count));
+  while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.pop_back();
+  return text;
+}
+
+struct Asker {
+  std::optional<sdk::Delegation> delegation;
+  std::string trust;  // what was made sure of the token
+};
+
+// The token's own issuer and audience are taken for the right ones: the question is what the policy says of
+// it.
+Result<Asker, std::string> read_asker(const ExplainOptions& options, sdk::Milliseconds now) {
+  Asker asker;
+  asker.trust = "no token";
+  if (options.token.empty()) return asker;
+  const std::string text = read_token(options.token);
+  const auto jwt = crypto::EncodedJwt::parse(text);
+  if (!jwt) return Refused<std::string>{"this is no JWT: " + std::string(describe(jwt.reason()))};
+  auto read = unverified_delegation(jwt->unproved_claims());
+  if (!read) return std::move(read).refused();
+  if (options.jwks_path.empty()) {
+    asker.trust = "NOT VERIFIED: the token's signature and life were not looked at";
+  } else {
+    const auto keys = read_file(options.jwks_path);
+    if (!keys) return Refused<std::string>{options.jwks_path + ": cannot be read"};
+    std::optional<sdk::KeySource> source;
+    try {
+      source.emplace(sdk::KeySource::fixed(*keys));
+    } catch (const std::exception& fault) {
+      return Refused<std::string>{options.jwks_path + ": " + fault.what()};
+    }
+    sdk::VerifierOptions rules;
+    rules.issuer = read->issuer;
+    rules.audiences = {read->resource};
+    sdk::Verifier verifier(rules, *source, nullptr);
+    if (const sdk::Verdict verdict = verifier.verify(text, now); !verdict)
+      return Refused<std::string>{"the guard would refuse this token before any policy: " +
+                                  std::string(describe(verdict.refusal))};
+    asker.trust = "verified with the given keys; whether it was revoked is not known here";
+  }
+  asker.delegation = std::move(*read);
+  return asker;
+}
+
+Result<sdk::AgentLookup, std::string> read_agents(const std::string& path) {
+  if (path.empty()) return sdk::AgentLookup();
+  const auto text = read_file(path);
+  const auto document = text ? json::parse(*text, {.bytes = 16 * 1024 * 1024}) : std::nullopt;
+  const json::Value* list = document ? document->find("agents") : nullptr;
+  if (list == nullptr || list->array() == nullptr)
+    return Refused<std::string>{path + ": has no {\"agents\": [...]}"};
+  std::vector<sdk::AgentInfo> agents;
+  for (const json::Value& item : *list->array()) {
+    const auto text_of = [&](std::string_view name) {
+      const std::string* value = item.find_string(name);
+      return value == nullptr ? std::string() : *value;
+    };
+    agents.push_back(
+        {text_of("id"), text_of("name"), text_of("publisher"), text_of("owner"), text_of("status")});
+  }
+  return lookup_in(agents);
+}
+
+}  // namespace
+
+int check_policy(const std::string& policy_path, bool as_json) {
+  std::vector<sdk::Policy::Fault> faults;
+  const auto policy = sdk::Policy::load(policy_path, faults);
+  const auto warnings = policy ? policy->warnings() : std::vector<sdk::Policy::Fault>{};
+  if (as_json) {
+    json::Value out;
+    out.set("ok", faults.empty() && warnings.empty());
+    out.set("faults", texts_of(faults));
+    out.set("warnings", texts_of(warnings));
+    if (policy) {
+      out.set("rules", static_cast<int64_t>(policy->rule_count()));
+      out.set("policy", policy->version());
+    }
+    print(out);
+  } else {
+    for (const auto& fault : faults) std::fprintf(stderr, "%s\n", fault.text.c_str());
+    for (const auto& warning : warnings) std::fprintf(stderr, "warning: %s\n", warning.text.c_str());
+    if (policy && warnings.empty())
+      std::printf("%s is fine: %zu rules, version %s\n", policy_path.c_str(), policy->rule_count(),
+                  policy->version().c_str());
+  }
+  if (!policy) return kWrongUse;
+  return warnings.empty() ? kOk : kRefused;
+}
+
+int test_policy(const PolicyTestOptions& options) {
+  const auto read = read_policy_cases(options.cases_path, SystemClock().now().milliseconds);
+  if (!read) {
+    for (const std::string& fault : read.reason()) std::fprintf(stderr, "%s\n", fault.c_str());
+    return kWrongUse;
+  }
+  const std::string& policy_path = options.policy_path.empty() ? read->policy : options.policy_path;
+  if (policy_path.empty()) {
+    std::fprintf(stderr, "%s names no policy: write policy = \"policy.toml\", or use --policy\n",
+                 options.cases_path.c_str());
+    return kWrongUse;
+  }
+  const auto policy = load_or_complain(policy_path);
+  if (!policy) return kWrongUse;
+  const sdk::AgentLookup agents = lookup_in(read->agents);
+  size_t width = 0;
+  for (const PolicyCase& one : read->cases) width = std::max(width, one.name.size());
+  int64_t failed = 0;
+  json::Value::Array rows;
+  for (const PolicyCase& one : read->cases) {
+    const CaseOutcome outcome = run_case(*policy, one, agents);
+    const bool is_met = outcome.differences.empty();
+    failed += is_met ? 0 : 1;
+    if (options.as_json) {
+      json::Value row;
+      row.set("name", one.name);
+      row.set("line", static_cast<int64_t>(one.line));
+      row.set("ok", is_met);
+      row.set("differences", list_of(outcome.differences));
+      row.set("decision", json_of(outcome.decision));
+      rows.push_back(std::move(row));
+      continue;
+    }
+    const std::string got =
+        one_line(std::string(name_of(outcome.decision.effect)) +
+                 (outcome.decision.rule.empty() ? ", by no rule" : ", by " + outcome.decision.rule));
+    std::printf("%-4s  %-*s  %s\n", is_met ? "ok" : "FAIL", static_cast<int>(width),
+                one_line(one.name).c_str(), got.c_str());
+    for (const std::string& difference : outcome.differences)
+      std::printf(
+          "      %s:%zu: %s%s\n", options.cases_path.c_str(), one.line, one_line(difference).c_str(),
+          outcome.decision.detail.empty() ? "" : one_line(" (" + outcome.decision.detail + ")").c_str());
+  }
+  if (options.as_json) {
+    json::Value out;
+    out.set("ok", failed == 0);
+    out.set("policy", policy->version());
+    out.set("cases", std::move(rows));
+    print(out);
+  } else {
+    std::printf("%zu cases, %lld failed\n", read->cases.size(), static_cast<long long>(failed));
+  }
+  return failed == 0 ? kOk : kRefused;
+}
+
+int explain_policy(const ExplainOptions& options) {
+  const auto complain = [](const std::string& what) {
+    std::fprintf(stderr, "%s\n", one_line(what).c_str());
+    return kWrongUse;
+  };
+  const auto policy = load_or_complain(options.policy_path);
+  if (!policy) return kWrongUse;
+  const auto time =
+      options.at.empty() ? std::optional(SystemClock().now().milliseconds) : parse_time(options.at);
+  if (!time) return complain("--at must be a time such as 2026-11-25T12:00:00Z");
+  auto agents = read_agents(options.agents_path);
+  if (!agents) return complain(agents.reason());
+  sdk::Action action;
+  action.method = options.method;
+  action.path = options.path.substr(0, options.path.find('?'));
+  action.host = options.host;
+  if (!options.body_path.empty()) {
+    const auto body = read_file(options.body_path);
+    if (!body) return complain(options.body_path + ": cannot be read");
+    action.calls = sdk::parse_rpc(options.content_type, {}, *body);
+  }
+  const auto asker = read_asker(options, *time);
+  if (!asker) {
+    std::fprintf(stderr, "%s\n", one_line(asker.reason()).c_str());
+    return kRefused;
+  }
+  const sdk::Delegation* who = asker->delegation ? &*asker->delegation : nullptr;
+  std::vector<sdk::Policy::Step> steps;
+  const sdk::Decision decision = policy->trace(action, who, *time, *agents, steps);
+  if (options.as_json) {
+    json::Value::Array list;
+    for (const auto& step : steps) {
+      json::Value one;
+      one.set("rule", step.rule);
+      one.set("line", static_cast<int64_t>(step.line));
+      one.set("outcome", step.outcome);
+      one.set("why", step.why);
+      if (!step.call.empty()) one.set("call", step.call);
+      list.push_back(std::move(one));
+    }
+    json::Value out = json_of(decision);
+    out.set("token", asker->trust);
+    out.set("is_verified", who != nullptr && !options.jwks_path.empty());
+    out.set("steps", std::move(list));
+    print(out);
+  } else {
+    std::printf("%s\n", asker->trust.c_str());
+    if (!options.body_path.empty() && !action.calls)
+      std::printf("the body is no JSON-RPC that can be read in one way only: its calls are not known\n");
+    std::printf("%s", policy->explain(action, who, *time, *agents).c_str());
+  }
+  return decision.allowed() ? kOk : kRefused;
+}
+
+}  // namespace behalf::app
