@@ -65,12 +65,10 @@ Ledger::Key Ledger::key_of(std::string_view rule, const Limit& limit, std::strin
   return key;
 }
 
-Ledger::Refused Ledger::take_one(const Charge& charge, Milliseconds asked_at) {
+Ledger::Refused Ledger::take_one(const Charge& charge, Milliseconds now) {
   const Limit& limit = *charge.limit;
   Shard& shard = shard_of(charge.key);
   const std::lock_guard lock(shard.mutex);
-  shard.latest = std::max(shard.latest, asked_at);
-  const Milliseconds now = shard.latest;
   auto found = shard.entries.find(charge.key);
   if (found == shard.entries.end()) {
     if (shard.entries.size() >= room_ && now >= shard.swept + kSweepPause) {
@@ -135,7 +133,7 @@ std::string Ledger::save(Milliseconds now) const {
   for (const auto& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     for (const auto& [key, entry] : shard.entries) {
-      if (is_spent(entry, std::max(now, shard.latest))) continue;
+      if (is_spent(entry, now)) continue;
       append(out, key[0], 8);
       append(out, key[1], 8);
       append(out, static_cast<uint64_t>(entry.value), 8);

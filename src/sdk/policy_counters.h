@@ -1,9 +1,9 @@
 // What has been let through, counted: rates as token buckets (each key remembers when its bucket will be full
 // again), budgets as sums. Sharded; every shard has one mutex and a share of the room.
 //
-// Time comes from outside and never goes back for a shard: a clock that is set back gives nothing back. A key
-// is a digest of the rule's name, what is counted and for whom, so that a counter is found again after a
-// reload.
+// Time comes from outside. What a key remembers only moves forward, so a clock that is set back gives nothing
+// back. A key is a digest of the rule's name, what is counted and for whom, so that a counter is found again
+// after a reload.
 #pragma once
 
 #include <array>
@@ -57,14 +57,13 @@ class Ledger {
   struct Shard {
     mutable std::mutex mutex;
     std::unordered_map<Key, Entry, KeyHash> entries;
-    Milliseconds latest = 0;
     Milliseconds swept = 0;
   };
   static constexpr size_t kShards = 16;
 
   static bool is_spent(const Entry& entry, Milliseconds now);
   Shard& shard_of(const Key& key) { return shards_[key[1] % kShards]; }
-  Refused take_one(const Charge& charge, Milliseconds asked_at);
+  Refused take_one(const Charge& charge, Milliseconds now);
   void give_back(const Charge& charge);
 
   size_t room_;  // entries a shard

@@ -149,8 +149,9 @@ class Judge {
       judgement_.effect = Effect::kTokenMissing;
       judgement_.detail = "no rule lets in who has no token";
     } else if (nearest_ != nullptr) {
-      judgement_.effect = near_.effect;
-      judgement_.detail = "no rule is for who asks; of " + nearest_->name + ": " + near_.detail;
+      judgement_.effect = near_effect_;
+      judgement_.detail =
+          "no rule is for who asks; of " + nearest_->name + ": " + describe(near_part_, question_);
     } else {
       judgement_.detail = "no rule is about this";
     }
@@ -174,17 +175,16 @@ class Judge {
     }
     if (rule.needs_token && question_.delegation == nullptr) {
       // Whom it is about cannot be told.
-      if (!rule.about.is_anyone()) return miss(rule, {Effect::kTokenMissing, "no token says who asks"});
+      if (!rule.about.is_anyone()) return miss(rule, Effect::kTokenMissing, Part::kNone);
       return decide(rule, Effect::kTokenMissing, "refuses", "a token is needed");
     }
     if (!rule.about.is_anyone()) {
       const Part part = first_failing(rule.about, question_, Stance::kPermits);
       if (part != Part::kNone) {
-        // It may be for this agent, if the registry were asked: a later rule must not be the wider one for
-        // that.
+        // It may be for this agent, if the registry knew it: no wider rule below may let it in for that.
         if (first_failing(rule.about, question_, Stance::kForbids) == Part::kNone)
           return decide(rule, effect_of(part), "refuses", describe(part, question_));
-        return miss(rule, {effect_of(part), describe(part, question_)});
+        return miss(rule, effect_of(part), part);
       }
     }
     if (match == PathMatch::kLoose)
@@ -213,11 +213,16 @@ class Judge {
     return false;
   }
   // The answer, if no later rule has one: who comes nearest says what was missing.
-  bool miss(const Rule& rule, Refusal refusal) {
-    if (steps_ != nullptr) note(rule, "not for this", refusal.detail);
+  bool miss(const Rule& rule, Effect effect, Part part) {
+    const auto detail = [&] {
+      return question_.delegation == nullptr ? std::string("no token says who asks")
+                                             : describe(part, question_);
+    };
+    if (steps_ != nullptr) note(rule, "not for this", detail());
     if (nearest_ != nullptr) return false;
     nearest_ = &rule;
-    near_ = std::move(refusal);
+    near_effect_ = effect;
+    near_part_ = part;
     return false;
   }
   void note(const Rule& rule, const char* outcome, std::string why) {
@@ -242,7 +247,8 @@ class Judge {
   std::map<const Rule*, Policy::Step> noted_;
   Judgement judgement_;
   const Rule* nearest_ = nullptr;
-  Refusal near_;
+  Effect near_effect_ = Effect::kDenied;
+  Part near_part_ = Part::kNone;
 };
 
 }  // namespace
