@@ -14,8 +14,9 @@ namespace {
 
 TEST(Crash, NothingAcknowledgedIsLostAndNoCodeIsGoodTwice) {
   namespace files = std::filesystem;
-  std::string script = (files::path(__FILE__).parent_path() / "crash_run.py").string();
-  std::string program = (files::read_symlink("/proc/self/exe").parent_path().parent_path() / "behalf").string();
+  const files::path build = files::read_symlink("/proc/self/exe").parent_path().parent_path();  // build/<preset>
+  std::string script = (build / "../../tests/race/crash_run.py").string();
+  std::string program = (build / "behalf").string();
   ASSERT_TRUE(files::exists(script)) << script;
   ASSERT_TRUE(files::exists(program)) << program << " has not been built";
   std::string python = "python3";

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -221,9 +223,27 @@ Reply Browser::post(const std::string& path, const Fields& fields, const http::H
 
 // ---- Server ----
 
+// A folder that names this process. Those of processes that were killed are removed by the next one.
+static std::string make_scratch_folder() {
+  namespace fs = std::filesystem;
+  const std::string prefix = "behalf-test-";
+  static const bool swept = [&] {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(fs::temp_directory_path(), ignored)) {
+      const std::string name = entry.path().filename().string();
+      if (!name.starts_with(prefix)) continue;
+      const pid_t owner = static_cast<pid_t>(std::strtol(name.c_str() + prefix.size(), nullptr, 10));
+      if (owner > 1 && kill(owner, 0) != 0 && errno == ESRCH) fs::remove_all(entry.path(), ignored);
+    }
+    return true;
+  }();
+  (void)swept;
+  std::string pattern = (fs::temp_directory_path() / (prefix + std::to_string(getpid()) + "-XXXXXX")).string();
+  return mkdtemp(pattern.data());
+}
+
 TestServer::TestServer(const std::string& postgres) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "behalf-test-XXXXXX").string();
-  folder_ = mkdtemp(pattern.data());
+  folder_ = make_scratch_folder();
   config_.settings.issuer = kIssuer;
   config_.listen = {.address = "127.0.0.1", .port = 0, .unix_path = {}, .tls = {}, .trusted_proxies = {}};
   config_.admin.unix_path = folder_ + "/admin.sock";
