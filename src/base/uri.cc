@@ -152,7 +152,9 @@ std::string display_host(std::string_view uri) {
   if (!parts->authority || (parts->scheme != "http" && parts->scheme != "https"))
     return std::string(parts->scheme) + ":";
   const auto authority = split_authority(*parts->authority);
-  return authority ? std::string(authority->host) : std::string{};
+  if (!authority) return {};
+  const bool says_port = !authority->port.empty() && !is_loopback_host(authority->host);
+  return std::string(authority->host) + (says_port ? ":" + std::string(authority->port) : std::string{});
 }
 
 }  // namespace behalf

@@ -156,6 +156,7 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
       transaction.insert_grant(grant);
       oauth::issue_code(call, transaction, *offer, grant, grant.scopes, session->sign_in, code);
       call.audit.details.set("shown", grant.shown);
+      if (!grant.purpose.empty()) call.audit.details.set("purpose", grant.purpose);
       call.audit.details.set("text_version", templates_.consent_version());
       call.audit.details.set("locale", Templates::kLocale);
       call.audit.details.set("onward_depth", grant.onward_depth);

@@ -66,7 +66,14 @@ Task<http::Response> FrontChannel::end_my_grants(Call& call, bool whole_agent) {
       call.audit.grant = grant->id.text();
       call.audit.agent = grant->agent.text();
       call.audit.client = grant->client.text();
-      if (oauth::end_grant(call, transaction, *grant, "revoked_by_person")) ++ended;
+      const Grant given = *grant;
+      if (oauth::end_grant(call, transaction, given, "revoked_by_person")) ++ended;
+      // The page shows what was allowed twice once; taking it back takes all of it back.
+      for (const Grant& again : transaction.list_grants(
+               {.user = user.text(), .client = {}, .agent = {}, .live_only = true, .limit = 10'000})) {
+        if (allow_the_same(again, given) && oauth::end_grant(call, transaction, again, "revoked_by_person"))
+          ++ended;
+      }
     }
     call.audit.details.set("ended", static_cast<int64_t>(ended));
     call.allow();

@@ -69,14 +69,22 @@ ConsentPage consent_view(const oauth::Offer& offer) {
   }
   page.longest = offer.lifetime;
   page.works_while_away = offer.request.offline;
+  page.purpose = offer.purpose;
   return page;
 }
 
 std::vector<AgentEntry> agent_entries(store::ReadTransaction& transaction, const UserId& user, UnixTime now) {
   std::vector<AgentEntry> entries;
   std::vector<std::string> order;
+  std::vector<Grant> live;  // shown already: what was allowed twice is shown once, as it was last
   for (const Grant& grant : transaction.list_grants(
            {.user = user.text(), .client = {}, .agent = {}, .live_only = false, .limit = 200})) {
+    if (oauth::why_dead(transaction, grant, now).empty()) {
+      if (std::any_of(live.begin(), live.end(),
+                      [&](const Grant& shown) { return allow_the_same(shown, grant); }))
+        continue;
+      live.push_back(grant);
+    }
     auto at = std::find(order.begin(), order.end(), grant.agent.text());
     if (at == order.end()) {
       order.push_back(grant.agent.text());

@@ -103,7 +103,7 @@ struct ConsentPage {
   std::optional<Seconds> longest;  // none: until revoked
   bool works_while_away = false;   // refresh tokens without a session
   Onward onward;
-  std::string purpose;  // the requester's words, shown as such; or empty
+  std::string purpose;  // what the requester says it is for, in the registry's words; or empty
 };
 
 struct DelegationEntry {

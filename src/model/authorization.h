@@ -35,6 +35,7 @@ struct AuthorizationRequest {
   int64_t client_epoch = 1;
   AgentId agent;  // requested_actor, or the client's own agent; empty: none
   bool agent_was_requested = false;
+  std::string intent;  // intent_scope, where the agent is registered for it; empty: none
   std::string redirect_uri;
   ResponseMode response_mode = ResponseMode::kQuery;
   std::optional<std::string> state;

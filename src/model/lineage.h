@@ -57,6 +57,7 @@ struct Grant {
   int onward_depth = 0;            // further hops the person allowed after the agent
   std::string agent_owner;         // as shown; a change asks again (D-18)
   std::string capability_version;  // as shown; a change asks again (D-18)
+  std::string purpose;             // in the registry's words, as shown; empty: none was stated
   json::Value shown;               // the permissions in the words that were on the page
   UnixTime created_at;
   UnixTime expires_at;
@@ -64,6 +65,9 @@ struct Grant {
   std::optional<UnixTime> ended_at;
   std::string ended_cause;
 };
+
+// Whether two consents of one person allow the same: given again, it is one thing to that person.
+bool allow_the_same(const Grant& one, const Grant& other);
 
 enum class NodeKind { kCode, kAccessToken, kRefreshToken };
 std::string_view name_of(NodeKind kind);

@@ -34,6 +34,12 @@ bool AllowList::allows(std::string_view name) const {
   return everyone || std::find(names.begin(), names.end(), name) != names.end();
 }
 
+const Intent* Agent::find_intent(std::string_view intent) const {
+  const auto found =
+      std::find_if(intents.begin(), intents.end(), [&](const Intent& one) { return one.name == intent; });
+  return found == intents.end() ? nullptr : &*found;
+}
+
 bool Client::may_use(std::string_view grant_type) const {
   return std::find(grant_types.begin(), grant_types.end(), grant_type) != grant_types.end();
 }

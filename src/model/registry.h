@@ -50,6 +50,13 @@ struct OnwardPolicy {
   bool operator==(const OnwardPolicy&) const = default;
 };
 
+// A purpose that may be named in a request (`intent_scope`), and the words in which a person reads it (D-45).
+struct Intent {
+  std::string name;
+  std::string text;
+  bool operator==(const Intent&) const = default;
+};
+
 struct Agent : Principal {
   AgentId id;
   std::string name;
@@ -69,6 +76,9 @@ struct Agent : Principal {
   std::optional<Seconds> refresh_lifetime;  // absent: no refresh tokens (D-31)
   bool bearer_actor_tokens = false;         // AS-issued actor tokens without a key are accepted (D-08)
   ClientId parent;                          // may mint actor tokens for it (D-86); empty: nobody
+  std::vector<Intent> intents;              // what it may say it is asking for
+
+  const Intent* find_intent(std::string_view intent) const;
 };
 
 enum class ClientAuthMethod { kNone, kClientSecretBasic, kClientSecretPost, kPrivateKeyJwt };

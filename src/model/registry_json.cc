@@ -257,6 +257,16 @@ json::Value to_json(const Agent& agent, Detail detail) {
   set_duration(out, "refresh_lifetime", agent.refresh_lifetime);
   out.set("bearer_actor_tokens", agent.bearer_actor_tokens);
   set_text(out, "parent", agent.parent.text());
+  if (!agent.intents.empty()) {
+    json::Value::Array intents;
+    for (const Intent& intent : agent.intents) {
+      json::Value item;
+      item.set("name", intent.name);
+      item.set("text", intent.text);
+      intents.push_back(std::move(item));
+    }
+    out.set("intents", std::move(intents));
+  }
   write_principal(out, agent, detail);
   return out;
 }
@@ -366,6 +376,20 @@ Result<Agent, std::string> parse_agent(const json::Value& value, Detail detail) 
   agent.refresh_lifetime = reader.duration("refresh_lifetime", kSecond, kYear);
   agent.bearer_actor_tokens = reader.flag("bearer_actor_tokens", false);
   agent.parent = ClientId(reader.text("parent"));
+  if (const json::Value* intents = reader.take("intents")) {
+    if (intents->array() == nullptr || intents->array()->size() > ScopeSet::kMaxTokens) {
+      reader.complain("intents must be a list of tables with name and text");
+    } else {
+      for (const json::Value& item : *intents->array()) {
+        Reader entry("intent of agent \"" + agent.id.text() + "\"", item);
+        Intent intent{.name = entry.required_text("name"), .text = entry.required_text("text")};
+        const auto checked = entry.finish(Fine{});
+        if (!checked) return Refused{checked.reason()};
+        if (agent.find_intent(intent.name) != nullptr) reader.complain("intent " + intent.name + " twice");
+        agent.intents.push_back(std::move(intent));
+      }
+    }
+  }
   reader.principal(agent, detail);
   return reader.finish(std::move(agent));
 }

@@ -227,6 +227,7 @@ class Reading {
         if (agent_ == nullptr || !agent_->is_active()) return unknown_actor("client_agent_inactive");
         request_.agent = agent_->id;
         call_.audit.agent = agent_->id.text();
+        read_intent();
         return Fine{};
       }
       if (client_->require_requested_actor) {  // D-01
@@ -244,7 +245,14 @@ class Reading {
     }
     request_.agent = agent_->id;
     request_.agent_was_requested = true;
+    read_intent();
     return Fine{};
+  }
+
+  // D-45: a purpose the agent is registered for, or nothing: the caller's own words are shown to nobody.
+  void read_intent() {
+    if (agent_->find_intent(form_.get("intent_scope")) != nullptr)
+      request_.intent = form_.get("intent_scope");
   }
 
   Refused<OAuthError> unknown_actor(std::string_view reason) const {  // X02

@@ -77,6 +77,7 @@ Answer<Offer> make_offer(store::ReadTransaction& transaction, const Settings& se
     offer.scopes = offer.scopes.intersect(offer.agent->scopes);
     offer.onward_depth = offer.agent->onward.depth;
     offer.onward_names = names_of(transaction, offer.agent->onward.to);
+    if (const Intent* intent = offer.agent->find_intent(request.intent)) offer.purpose = intent->text;
   } else {
     offer.onward_depth = static_cast<int>(settings.max_chain_depth);
   }
@@ -116,6 +117,7 @@ std::optional<Grant> covering_grant(store::ReadTransaction& transaction, const O
       continue;
     if (!request.scopes.is_at_most(grant.scopes)) continue;
     if (request.offline && !grant.offline) continue;
+    if (!offer.purpose.empty() && grant.purpose != offer.purpose) continue;
     const bool covers_resources =
         std::all_of(request.resources.begin(), request.resources.end(), [&](const ResourceId& resource) {
           return std::find(grant.resources.begin(), grant.resources.end(), resource) != grant.resources.end();
@@ -147,6 +149,7 @@ Grant make_grant(const Offer& offer, const Decided& decided, GrantId id, UnixTim
   grant.scopes = decided.scopes.intersect(offer.scopes);
   for (const auto& resource : offer.resources) grant.resources.push_back(resource->id);
   grant.redirect_host = display_host(offer.request.redirect_uri);
+  grant.purpose = offer.purpose;
   grant.offline = offer.request.offline;
   grant.onward_depth = decided.onward ? offer.onward_depth : 0;
   json::Value::Array shown;

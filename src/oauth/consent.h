@@ -25,7 +25,8 @@ struct Offer {
   ScopeSet already_given;                 // of those, what a live grant to the same client and agent has
   std::vector<std::string> onward_names;  // to whom the agent may pass on, in words
   int onward_depth = 0;
-  Seconds lifetime;  // of the consent
+  std::string purpose;  // of the intent, in the registry's words; empty: none
+  Seconds lifetime;     // of the consent
 
   // Changes whenever anything shown changes: a decision on an older page is refused (I6).
   std::string fingerprint() const;
@@ -39,7 +40,7 @@ Answer<Offer> make_offer(store::ReadTransaction& transaction, const Settings& se
 bool meets_acr(const AuthorizationRequest& request, const SignIn& sign_in);
 
 // A live grant that covers the request exactly: same person, client, agent and redirect host, at least these
-// scopes and resources, and nothing about the agent has changed since (D-18).
+// scopes and resources, the purpose if one is stated, and nothing about the agent has changed since (D-18).
 std::optional<Grant> covering_grant(store::ReadTransaction& transaction, const Offer& offer, UnixTime now);
 
 struct Decided {

@@ -68,7 +68,7 @@ http::Response server_metadata(const Services& services) {
   out.set("request_parameter_supported", false);
   out.set("request_uri_parameter_supported", false);
   out.set("prompt_values_supported", list_of({"none", "login", "consent", "select_account"}));
-  out.set("subject_types_supported", list_of({"public"}));
+  out.set("subject_types_supported", list_of({"public", "pairwise"}));
   out.set("access_token_signing_alg_values_supported", std::move(algorithms));
   if (!resources.empty()) out.set("protected_resources", std::move(resources));
   // The delegation profile. The first four names are ours: the drafts define none.

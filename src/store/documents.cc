@@ -162,6 +162,7 @@ std::string write_document(const Grant& grant) {
       .add("onward_depth", int64_t{grant.onward_depth})
       .add_unless_empty("agent_owner", grant.agent_owner)
       .add_unless_empty("capability_version", grant.capability_version)
+      .add_unless_empty("purpose", grant.purpose)
       .add("created_at", grant.created_at.milliseconds);
   add_resources(writer, grant.resources);
   if (grant.offline) writer.add_bool("offline", true);
@@ -180,6 +181,7 @@ void read_document(std::string_view text, Grant& grant) {
   grant.onward_depth = static_cast<int>(number_of(value, "onward_depth"));
   grant.agent_owner = text_of(value, "agent_owner");
   grant.capability_version = text_of(value, "capability_version");
+  grant.purpose = text_of(value, "purpose");
   grant.created_at = {number_of(value, "created_at")};
   grant.resources = resources_of(value);
   grant.offline = flag_of(value, "offline");
@@ -199,6 +201,7 @@ std::string write_document(const AuthorizationRequest& request) {
       .add("scopes", request.scopes.text())
       .add_unless_empty("acr_values", request.acr_values)
       .add_unless_empty("login_hint", request.login_hint)
+      .add_unless_empty("intent", request.intent)
       .add_unless_empty("essential_acrs", request.essential_acrs)
       .add("created_at", request.created_at.milliseconds);
   add_resources(writer, request.resources);
@@ -226,6 +229,7 @@ void read_document(std::string_view text, AuthorizationRequest& request) {
   request.scopes = scopes_of(value, "scopes");
   request.acr_values = text_of(value, "acr_values");
   request.login_hint = text_of(value, "login_hint");
+  request.intent = text_of(value, "intent");
   request.essential_acrs = text_of(value, "essential_acrs");
   request.created_at = {number_of(value, "created_at")};
   request.resources = resources_of(value);

@@ -222,6 +222,29 @@ describe('strict_draft02', () => {
   });
 });
 
+test('B-36 intent_scope: the registry\'s words for what the agent is registered for, nothing for anything else', async () => {
+  await server.changed('agent', 'a2', { intents: [{ name: 'intent:meet', text: 'Arrange meetings in your calendar.' }] }, async () => {
+    const browser = await server.browser('u1');
+    const shown = async (intent, more = {}) => (await browser.begin(server.authorization({ agent: 'a2', prompt: 'consent', intent_scope: intent, ...more }))).text;
+    for (const intent of ['intent:unknown', 'Arrange meetings in your calendar, and pay.', '<b>bold</b>', 'INTENT:MEET', 'intent:meet intent:meet', null, '']) {
+      const page = await shown(intent);
+      assert.doesNotMatch(page, /Stated purpose|and pay|bold|unknown/, `${intent}`);
+    }
+    assert.doesNotMatch(await shown('intent:meet', { agent: 'a1' }), /Stated purpose/, 'of this agent alone');
+    const page = await browser.begin(server.authorization({ agent: 'a2', prompt: 'consent', intent_scope: 'intent:meet' }));
+    assert.match(page.text, /Stated purpose[\s\S]*Arrange meetings in your calendar\./);
+    assert.ok((await browser.decide(page)).query.get('code'));
+    assert.equal((await server.audit(1, '--event', 'consent.allow'))[0].details.purpose, 'Arrange meetings in your calendar.');
+    // Remembered for that purpose; what was given for none does not cover one, and changed words are new words.
+    const again = (intent) => browser.begin(server.authorization({ agent: 'a2', intent_scope: intent }));
+    assert.ok((await again('intent:meet')).query?.get('code'));
+    server.state.agent.find(({ id }) => id === 'a2').intents = [{ name: 'intent:meet', text: 'Something else.' }];
+    await server.apply();
+    assert.match((await again('intent:meet')).text, /Something else\./);
+    await redirected(server, await browser.open(`/authorize?${new URLSearchParams([...Object.entries(server.authorization({ agent: 'a2', intent_scope: 'intent:meet' })), ['intent_scope', 'x']])}`), 'invalid_request');
+  });
+});
+
 describe('legacy_draft00', () => {
   let legacy;
   const URN = 'urn:ietf:params:oauth:grant-type:agent-authorization_code';

@@ -1,7 +1,7 @@
 // K: Microsoft's On-Behalf-Of. Tc is a delegated token for m1.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { JWT_BEARER, M1, R1, R2, STRONG, Server, chainOf, claimsOf, refused } from './support/cast.mjs';
+import { Browser, JWT_BEARER, M1, R1, R2, STRONG, Server, chainOf, claimsOf, pageRefused, refused } from './support/cast.mjs';
 
 let server;
 before(async () => { server = await Server.start({ clock: true }); });
@@ -77,7 +77,7 @@ test('K-12, K-14 .default, and scopes of more than one resource', async () => {
 });
 
 test('K-13 offline_access, where policy and person say so', async () => {
-  await server.changed('client', 'm1', { grant_types: ['urn:ietf:params:oauth:grant-type:token-exchange', JWT_BEARER, 'refresh_token'] }, async () => {
+  await server.changed('client', 'm1', { grant_types: ['urn:ietf:params:oauth:grant-type:token-exchange', JWT_BEARER, 'client_credentials', 'refresh_token'] }, async () => {
     const answer = await obo(await tc(), `${R2}/r2.read offline_access`);
     assert.ok(answer.json.refresh_token, answer.text);
     const refreshed = await server.token('m1', { grant_type: 'refresh_token', refresh_token: answer.json.refresh_token });
@@ -95,6 +95,53 @@ test('K-17 the same assertion twice: two tokens, one lineage', async () => {
   assert.equal(claimsOf(one).grant_id, claimsOf(two).grant_id);
   await server.as('ca', '/revoke', { token: assertion });
   for (const token of [one, two]) assert.equal(await server.isActive('r2-server', token), false);
+});
+
+// The blueprint's own token for one of its agents; it calls on for that agent.
+const forChild = async (agent = 'm1-child') => server.token('m1', { grant_type: 'client_credentials', resource: server.issuer, agent });
+const ISSUED = 'urn:ietf:params:oauth:token-type:access_token';
+
+test('K-18 a tier calls on for an agent of its own, which its token proves', async () => {
+  const proof = (await forChild()).json.access_token;
+  const answer = await obo(await tc(), undefined, { actor_token: proof, actor_token_type: ISSUED });
+  assert.equal(answer.status, 200, answer.text);
+  assert.deepEqual(chainOf(answer.json.access_token), ['m1-child', 'a1']);
+  assert.deepEqual([claimsOf(answer.json.access_token).sub, claimsOf(answer.json.access_token).client_id], ['u1', 'm1']);
+  // Its own key does as well; a proof that is none, of a stranger's agent, or of a type that it is not, does not.
+  assert.deepEqual(chainOf((await obo(await tc(), undefined, { actor_token: server.proof('m1-child') })).json.access_token), ['m1-child', 'a1']);
+  for (const actor_token of ['x', server.proof('m1-child', {}, {}, server.keys.stranger), server.proof('m1-child', { aud: R1 }), await tc()]) await refused(server, await obo(await tc(), undefined, { actor_token }), 400, ['invalid_grant', 'invalid_request']);
+  await refused(server, await obo(await tc(), undefined, { actor_token: proof, actor_token_type: 'urn:ietf:params:oauth:token-type:jwt' }), 400, 'invalid_request');
+  await refused(server, await obo(await tc(), undefined, { actor_token_type: ISSUED }), 400, 'invalid_request');
+  await refused(server, await obo(await tc(), undefined, { actor_token: server.proof('a-elsewhere') }), 400, 'invalid_request');
+  await refused(server, await forChild('child'), 400, ['invalid_request', 'invalid_grant', 'unauthorized_client', 'access_denied']);
+  const once = server.proof('m1-child');
+  assert.equal((await obo(await tc(), undefined, { actor_token: once })).status, 200);
+  await refused(server, await obo(await tc(), undefined, { actor_token: once }), 400, 'invalid_grant', 'actor_token_replayed');
+  await server.admin('agent', 'suspend', 'm1-child');
+  await refused(server, await obo(await tc(), undefined, { actor_token: proof }), 400, 'invalid_grant');
+  await server.admin('agent', 'resume', 'm1-child');
+});
+
+test('K-20 its refresh needs a fresh token of its parent each time', async () => {
+  await server.changed('client', 'm1', { grant_types: ['urn:ietf:params:oauth:grant-type:token-exchange', JWT_BEARER, 'client_credentials', 'refresh_token'] }, async () => {
+    const old = (await forChild()).json.access_token;
+    const answer = await obo(await tc(), `${R2}/r2.read offline_access`, { actor_token: old });
+    assert.ok(answer.json.refresh_token, answer.text);
+    const refresh = (actor_token) => server.token('m1', { grant_type: 'refresh_token', refresh_token: answer.json.refresh_token, actor_token });
+    await refused(server, await refresh(undefined), 400, 'invalid_request');
+    await server.advance(301);
+    await refused(server, await refresh(old), 400, 'invalid_grant');
+    const next = await refresh((await forChild()).json.access_token);
+    assert.equal(next.status, 200, next.text);
+    assert.deepEqual(chainOf(next.json.access_token), ['m1-child', 'a1']);
+  });
+});
+
+test('K-21 an agent that is not for people to sign in at has no /authorize', async () => {
+  await server.changed('client', 'cg', { grant_types: ['urn:ietf:params:oauth:grant-type:token-exchange'] }, async () => {
+    for (const agent of ['ag', null]) await pageRefused(server, await new Browser(server).open(`/authorize?${new URLSearchParams(server.authorization({ client: 'cg', agent }))}`), 400, 'grant_type_not_registered');
+    await refused(server, await server.as('cg', '/par', server.authorization({ client: 'cg', agent: 'ag' })), 400, ['unauthorized_client', 'invalid_request']);
+  });
 });
 
 describe('obo_emit_act = false', () => {

@@ -388,6 +388,9 @@ class Sequence : Stage {
             .scopes = some_scopes(of(subject).scopes),
             .resource = next(reference::kResources),
             .proof = {}};
+    // Mostly the tier itself; sometimes one of its agents, which proves itself.
+    const int actor = next();
+    if (actor >= 176) ask.proof.agent = likely_actor(subject, actor);
     say("on behalf of " + name_of(subject) + describe(ask));
     Fields fields{{"grant_type", kJwtBearer},
                   {"assertion", wires_[static_cast<size_t>(subject)]},

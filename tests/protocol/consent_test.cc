@@ -135,5 +135,24 @@ TEST_F(Consent, D18_only_an_exact_earlier_decision_answers) {  // C-10 to C-16, 
   EXPECT_TRUE(must_decide(base));
 }
 
+TEST_F(Consent, D45_a_purpose_is_the_registrys_and_remembered_for_itself) {  // B-36
+  server.change("agents", "a1", "intents", json_of(R"([{"name":"intent:meet","text":"Arrange meetings."}])"));
+  const auto asking_for = [&](const std::string& intent) { return with(asked(), {{"intent_scope", intent}}); };
+  for (const char* intent : {"intent:unknown", "Arrange meetings and pay.", "INTENT:MEET", "intent:meet ", ""}) {
+    EXPECT_EQ(page(asking_for(intent)).body.find("Stated purpose"), std::string::npos) << intent;
+  }
+  EXPECT_EQ(page(with(asked("a2"), {{"intent_scope", "intent:meet"}})).body.find("Stated purpose"), std::string::npos);
+  ASSERT_NE(browser.post("/consent", form(page(asked()), {{"scope", "r1.read"}})).location_parameter("code"), "");
+  EXPECT_TRUE(must_decide(asking_for("intent:meet"))) << "given for no purpose";
+  const Reply shown = page(asking_for("intent:meet"));
+  EXPECT_NE(shown.body.find("Arrange meetings."), std::string::npos);
+  ASSERT_NE(browser.post("/consent", form(shown, {{"scope", "r1.read"}})).location_parameter("code"), "");
+  EXPECT_EQ(text_at(*server.last_audit().find("details"), "purpose"), "Arrange meetings.");
+  EXPECT_FALSE(must_decide(asking_for("intent:meet")));
+  EXPECT_FALSE(must_decide(asking_for("intent:unknown")));
+  server.change("agents", "a1", "intents", json_of(R"([{"name":"intent:meet","text":"Something else."}])"));
+  EXPECT_TRUE(must_decide(asking_for("intent:meet"))) << "other words";
+}
+
 }  // namespace
 }  // namespace behalf::test

@@ -49,6 +49,24 @@ TEST(MicrosoftObo, a_person_without_an_agent_is_passed_on_as_well) {
   EXPECT_EQ(chain_of(reply.text("access_token")), (std::vector<std::string>{"m1"}));
 }
 
+TEST(MicrosoftObo, a_tier_calls_on_for_an_agent_that_proves_itself) {  // K-18, D-86
+  TestServer server;
+  const std::string tc = server.flow("ca", "a1", "m1.use r2.read", kM1).text("access_token");
+  const std::string to = kR2 + "/r2.read";
+  const std::string proof = server.assertion("a2");
+  const Reply reply = server.on_behalf_of("m1", tc, to, {{"actor_token", proof}, {"actor_token_type", kJwtType}});
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(chain_of(reply.text("access_token")), (std::vector<std::string>{"a2", "a1"}));
+  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", proof}}), 400, "invalid_grant", "actor_token_replayed");
+  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", "x"}}), 400, "invalid_grant");
+  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", tc}}), 400, "invalid_grant");
+  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token_type", kJwtType}}), 400, "invalid_request", "actor_token_type_without_token");
+  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", server.assertion("a2")}, {"actor_token_type", kAccessTokenType}}), 400, "invalid_request");
+  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", server.assertion("a3")}}), 400, "invalid_grant", "actor_inactive");
+  // Whom the acting agent does not pass on to may prove itself as it likes.
+  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", server.assertion("a5")}}), 400, "invalid_request", "onward_forbidden");
+}
+
 TEST(MicrosoftObo, whatever_is_no_assertion_for_this_tier_is_refused) {  // K-04, K-05, K-06, K-08, K-09, 135
   TestServer server;
   const std::string tc = m1_token(server);

@@ -46,5 +46,31 @@ TEST(MyAgents, shows_each_grant_and_takes_back_one_or_all_of_an_agent) {  // C-1
   EXPECT_TRUE(server.is_active("r1-server", other_agent));
 }
 
+TEST(MyAgents, what_was_allowed_twice_is_shown_once_and_taken_back_whole) {
+  TestServer server;
+  Browser browser(server);
+  const auto allow = [&](const std::string& scope) {
+    const Pkce pkce = make_pkce();
+    const Reply back = server.authorize(browser, with(server.authorization("ca", "a1", scope, pkce), {{"prompt", "consent"}}));
+    return server.token("ca", server.redemption({.code = back.location_parameter("code"), .pkce = pkce}, "a1")).text("access_token");
+  };
+  const std::vector<std::string> same = {allow("r1.read"), allow("r1.read")};
+  const std::string wider = allow("r1.read r1.write");
+  for (const std::string& token : same) ASSERT_TRUE(server.is_active("ca", token));
+  const std::string page = browser.get("/agents").body;
+  const auto cards = [](const std::string& html) {
+    size_t count = 0;
+    for (size_t at = 0; (at = html.find("name=\"delegation\"", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  EXPECT_EQ(cards(page), 2U);
+  // The newer of the two stands there; the other goes with it.
+  const std::string grant = text_at(claims_of(same[1]), "grant_id");
+  ASSERT_NE(page.find("value=\"" + grant + "\""), std::string::npos);
+  browser.post("/agents/revoke", {{"csrf", hidden_input(page, "/agents/revoke", "csrf")}, {"delegation", grant}});
+  for (const std::string& token : same) EXPECT_FALSE(server.is_active("ca", token));
+  EXPECT_TRUE(server.is_active("ca", wider));
+}
+
 }  // namespace
 }  // namespace behalf::test

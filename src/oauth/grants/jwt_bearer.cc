@@ -1,8 +1,10 @@
 // RFC 7523 §2.1 in Microsoft's On-Behalf-Of shape: the middle tier presents the access token it received and
 // asks for one for the API behind it. Routed by what the assertion is, not by what is asked (D-80); lands in
-// the same lineage and the same rules as token exchange, with the middle tier as the outermost actor (D-82).
+// the same lineage and the same rules as token exchange, with the middle tier as the outermost actor (D-82),
+// or an agent that proves itself beside it (D-86).
 #include <algorithm>
 
+#include "oauth/actor_token.h"
 #include "oauth/authority.h"
 #include "oauth/grants/grant.h"
 #include "oauth/grants/hop.h"
@@ -18,6 +20,12 @@ constexpr std::string_view kSignInScopes[] = {"openid", "profile", "email"};
 
 Refused<OAuthError> bad_assertion(std::string_view reason) {
   return refuse(ErrorCode::kInvalidGrant, "the assertion is not acceptable", reason);
+}
+
+Refused<OAuthError> bad_actor(const ActorFault& fault) {
+  return refuse(
+      fault.kind == ActorFault::Kind::kRequest ? ErrorCode::kInvalidRequest : ErrorCode::kInvalidGrant,
+      "the actor_token is not acceptable", fault.reason);
 }
 
 // The scopes, as `name`, `<resource>/name` or `<resource>/.default`, and the one resource they belong to.
@@ -103,15 +111,33 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
   asked.must_be_audience = true;
   asked.target = TRY(read_target(call, form));
   TRY(read_microsoft_scope(call, request.client.registration(), form.get("scope"), asked));
-  return Decision(
-      [&call, &request, asked = std::move(asked)](store::Transaction& transaction) -> Answer<Issuance> {
-        const auto subject = transaction.find_node(asked.subject.node);
-        if (subject != nullptr && subject->subject.kind != SubjectKind::kUser)
-          return bad_assertion("assertion_without_user");
-        Issuance issuance = TRY(hop(call, request, asked, ErrorCode::kInvalidGrant, transaction));
-        issuance.microsoft_members = true;
-        return issuance;
-      });
+  // A tier that runs agents of its own calls on for one of them (D-86): the agent proves itself, as
+  // everywhere.
+  const std::string_view actor_type = form.get("actor_token_type");
+  std::optional<ActorProof> proof;
+  if (form.has("actor_token")) {
+    auto read = read_actor_token(call, form.get("actor_token"), actor_type);
+    if (!read) return bad_actor(read.reason());
+    proof = std::move(read).value();
+  } else if (!actor_type.empty()) {
+    return bad_actor({ActorFault::Kind::kRequest, "actor_token_type_without_token"});
+  }
+  return Decision([&call, &request, asked = std::move(asked),
+                   proof = std::move(proof)](store::Transaction& transaction) -> Answer<Issuance> {
+    const auto subject = transaction.find_node(asked.subject.node);
+    if (subject != nullptr && subject->subject.kind != SubjectKind::kUser)
+      return bad_assertion("assertion_without_user");
+    HopRequest confirmed = asked;
+    if (proof) {
+      auto agent = confirm_actor(call, *proof, request.client, {}, transaction);
+      if (!agent) return bad_actor(agent.reason());
+      confirmed.actor = std::move(agent).value();
+      confirmed.actor_instance = proof->instance();
+    }
+    Issuance issuance = TRY(hop(call, request, confirmed, ErrorCode::kInvalidGrant, transaction));
+    issuance.microsoft_members = true;
+    return issuance;
+  });
 }
 
 }  // namespace

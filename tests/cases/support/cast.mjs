@@ -97,7 +97,7 @@ function stateOfTheCast(keys) {
       { id: STRONG, name: 'Strong', required_acr: 'urn:example:strong', scopes: [scope('x.read'), scope('r2.read')] },
     ],
     agent: [
-      agent('a1', { onward: { to: ['a2', 'm1', 'a4', 'r1-server'], depth: 4 }, refresh_lifetime: '8h', bearer_actor_tokens: true }),
+      agent('a1', { onward: { to: ['a2', 'm1', 'a4', 'r1-server', 'm1-child'], depth: 4 }, refresh_lifetime: '8h', bearer_actor_tokens: true }),
       agent('a2', { scopes: ['r1.read', 'r2.read', 'm1.use'], onward: { to: ['a1', 'a4', 'm1', 'r2-server'], depth: 3 }, bearer_actor_tokens: true }),
       agent('a3'),
       agent('a4', { scopes: ['r1.read', 'r2.read'], onward: { to: ['a5', 'a1', 'a2'], depth: 3 } }),
@@ -109,6 +109,7 @@ function stateOfTheCast(keys) {
       agent('ag', { clients: ['cg'], refresh_lifetime: '8h' }),
       agent('as', { clients: ['cs'] }),
       agent('child', { parent: 'a1-runtime' }),
+      agent('m1-child', { parent: 'm1', clients: ['m1'], bearer_actor_tokens: true, refresh_lifetime: '8h' }),
       agent('other-child', { parent: 'a2-runtime' }),
     ],
     client: [
@@ -117,7 +118,7 @@ function stateOfTheCast(keys) {
       { ...client('cg', { auth_method: 'private_key_jwt', jwks: { keys: [keys.cg.jwk] }, agent: 'ag', refresh_lifetime: '30d' }), secret_file: undefined },
       client('cs', { agent: 'as' }),
       runtime('a1-runtime', 'a1'), runtime('a2-runtime', 'a2'), runtime('a4-runtime', 'a4'),
-      service('m1', { grant_types: [EXCHANGE, JWT_BEARER], resource: M1, acts_as_service: true, refresh_lifetime: '1d', introduces: ['a2'] }),
+      service('m1', { grant_types: [EXCHANGE, JWT_BEARER, 'client_credentials'], resource: M1, acts_as_service: true, refresh_lifetime: '1d', introduces: ['a2'] }),
       service('r1-server', { grant_types: [EXCHANGE, JWT_BEARER], resource: R1, acts_as_service: true }),
       service('r2-server', { grant_types: [EXCHANGE], resource: R2 }),
       service('x-server', { grant_types: [EXCHANGE], resource: OPAQUE }),
@@ -217,7 +218,7 @@ export class Server {
     server.port = await freePort();
     server.issuer = `http://127.0.0.1:${server.port}`;
     server.hasClock = clock;
-    for (const id of ['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a-picky', 'a-elsewhere', 'a-last', 'ag', 'as', 'child', 'other-child', 'cg', 'stranger']) server.keys[id] = makeKey(`${id}-1`);
+    for (const id of ['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a-picky', 'a-elsewhere', 'a-last', 'ag', 'as', 'child', 'm1-child', 'other-child', 'cg', 'stranger']) server.keys[id] = makeKey(`${id}-1`);
     server.state = stateOfTheCast(server.keys);
     change(server.state);
     await run(binary, ['init', server.folder, '--port', String(server.port), '--issuer', server.issuer]);

@@ -185,7 +185,7 @@ TEST(Uri, is_split_by_RFC_3986_appendix_B) {
 }
 
 TEST(Uri, people_see_where_it_goes) {
-  EXPECT_EQ(display_host("https://app.example:8443/cb"), "app.example");
+  EXPECT_EQ(display_host("https://app.example:8443/cb"), "app.example:8443");
   EXPECT_EQ(display_host("http://[::1]:5000/cb"), "[::1]");
   EXPECT_EQ(display_host("com.example.app:/cb"), "com.example.app:");
   EXPECT_EQ(display_host("com.example.app://bank.example/cb"), "com.example.app:");

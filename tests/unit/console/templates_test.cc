@@ -332,8 +332,8 @@ TEST(ConsentPage, request_text_stands_in_form_members_and_nowhere_else) {
   EXPECT_FALSE(has(visible(html), "csrf-token-1"));
 }
 
-TEST(ConsentPage, a_purpose_is_marked_as_the_requesters_words) {
-  EXPECT_TRUE(has(visible(pages().render(consent())), "In the requester’s words; nobody has checked them."));
+TEST(ConsentPage, a_purpose_is_marked_as_what_the_requester_says) {
+  EXPECT_TRUE(has(visible(pages().render(consent())), "Says the agent; nobody has checked that it keeps to it."));
   ConsentPage page = consent();
   page.purpose = "";
   EXPECT_FALSE(has(visible(pages().render(page)), "Stated purpose"));

@@ -20,7 +20,7 @@ constexpr std::string_view kAgent =
     R"({"id":"a1","name":"Agent","publisher":"P Ltd","owner":"o@example","description":"Does.","capability_version":"2",)"
     R"("jwks":{"keys":[]},"scopes":["a"],"clients":["c1"],"users":["u1"],"resources":["r"],)"
     R"("onward":{"to":["*"],"depth":2,"lifetime":60},"reenter_after":["m"],"access_token_lifetime":120,)"
-    R"("refresh_lifetime":3600,"bearer_actor_tokens":true,"parent":"c1"})";
+    R"("refresh_lifetime":3600,"bearer_actor_tokens":true,"parent":"c1","intents":[{"name":"intent:meet","text":"Meet."}]})";
 constexpr std::string_view kClient =
     R"({"id":"c1","name":"Client","auth_method":"private_key_jwt","jwks":{"keys":[]},"redirect_uris":["https://c.example/cb"],)"
     R"("grant_types":["authorization_code","refresh_token"],"scopes":["a"],"agent":"a1","resource":"r","acts_as_service":true,)"
