@@ -1,6 +1,7 @@
 // The published test vectors (tests/vectors/tokens), made by somebody else's cryptography.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -12,8 +13,9 @@ namespace behalf::sdk {
 namespace {
 
 json::Value read_vectors() {
-  const std::string here = __FILE__;
-  std::ifstream file(here.substr(0, here.rfind("unit/")) + "vectors/tokens/tokens.json");
+  // From build/<preset>/tests; __FILE__ need not be a path that can be opened from here.
+  const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  std::ifstream file(folder / "../../../tests/vectors/tokens/tokens.json");
   EXPECT_TRUE(file) << "tests/vectors/tokens/tokens.json";
   std::ostringstream text;
   text << file.rdbuf();
