@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 #include "crypto/hash.h"
 #include "sdk/policy_counters.h"
@@ -200,16 +199,11 @@ std::shared_ptr<const Policy> Policy::parse(std::string_view text, const std::st
 
 std::shared_ptr<const Policy> Policy::load(const std::string& path, std::vector<Fault>& faults) {
   std::error_code fault;
-  if (!std::filesystem::is_regular_file(path, fault)) {
-    faults.push_back({path + ": cannot be read", 0});
-    return nullptr;
-  }
+  const bool is_file = std::filesystem::is_regular_file(path, fault);
+  const uintmax_t size = is_file ? std::filesystem::file_size(path, fault) : 0;
   std::ifstream file(path, std::ios::binary);
-  std::string text;
-  text.resize(rules::kMaxFileBytes + 1);
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (file.bad() || (!file && !file.eof())) {
+  std::string text(std::min<uintmax_t>(size, rules::kMaxFileBytes + 1), '\0');
+  if (!is_file || fault || !file.read(text.data(), static_cast<std::streamsize>(text.size()))) {
     faults.push_back({path + ": cannot be read", 0});
     return nullptr;
   }

@@ -11,6 +11,8 @@
 #include "app/policy_cases.h"
 #include "base/bytes.h"
 #include "base/json.h"
+#include "base/time.h"
+#include "unit/sdk/fixtures.h"
 
 namespace behalf::app {
 namespace {
@@ -198,6 +200,20 @@ TEST_F(PolicyExplanation, verifies_if_keys_are_given) {
   EXPECT_EQ(run([&] { return explain_policy(options); }), kRefused);
   EXPECT_NE(err_.find("the guard would refuse this token before any policy"), std::string::npos) << err_;
   EXPECT_EQ(out_, "");
+  namespace sdk_testing = sdk::testing;
+  options.token =
+      sdk_testing::sign(sdk_testing::with(sdk_testing::delegated_claims(), "scope", "calendar.read"));
+  options.at = rfc3339(UnixTime{sdk_testing::kNowMs});
+  EXPECT_EQ(run([&] { return explain_policy(options); }), kRefused) << "not one of these keys";
+  options.jwks_path = write("jwks.json", sdk_testing::jwks_of({sdk_testing::issuer_key()}));
+  EXPECT_EQ(run([&] { return explain_policy(options); }), kOk) << err_ << out_;
+  EXPECT_TRUE(out_.starts_with("verified with the given keys")) << out_;
+  options.as_json = true;
+  EXPECT_EQ(run([&] { return explain_policy(options); }), kOk);
+  EXPECT_TRUE(*json().find("is_verified")->boolean());
+  options.at = rfc3339(UnixTime{sdk_testing::kNowMs + 3'600'000});
+  EXPECT_EQ(run([&] { return explain_policy(options); }), kRefused);
+  EXPECT_NE(err_.find("expired"), std::string::npos) << err_;
 }
 
 TEST_F(PolicyExplanation, knows_agents_bodies_and_times_it_is_given) {
