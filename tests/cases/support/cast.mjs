@@ -190,6 +190,32 @@ export class Browser {
   }
 }
 
+// ---- Secrets ----
+
+// The first of these secrets that stands in the text. There are thousands of each, so the text is walked once: its words are
+// compared with the ends of all secrets (a handle's first part is its public id; a JWT's last part is what makes it one).
+const TAIL = 24;
+export function firstSecretIn(text, secrets) {
+  const ends = new Map();
+  const beginnings = new Uint8Array(1 << 18);
+  const beginning = (word, at) => ((word.charCodeAt(at) & 63) << 12) | ((word.charCodeAt(at + 1) & 63) << 6) | (word.charCodeAt(at + 2) & 63);
+  for (const secret of secrets) {
+    const end = secret.slice(-TAIL);
+    if (end.length < TAIL || !/^[\w.~-]+$/.test(end)) {
+      if (end && text.includes(end)) return secret;
+    } else {
+      ends.set(end, secret);
+      beginnings[beginning(end, 0)] = 1;
+    }
+  }
+  for (const [word] of text.matchAll(/[\w.~-]{24,}/g)) {
+    for (let at = 0; at + TAIL <= word.length; ++at) {
+      if (beginnings[beginning(word, at)] && ends.has(word.slice(at, at + TAIL))) return ends.get(word.slice(at, at + TAIL));
+    }
+  }
+  return undefined;
+}
+
 // ---- The server ----
 
 async function freePort() {
@@ -438,12 +464,10 @@ export class Server {
       if (before) assert.equal(createHash('sha256').update(Buffer.from(before, 'hex')).update(text).digest('hex'), hash, `the chain holds at ${text}`);
       before = hash;
     }
-    const database = await Promise.all(['behalf.db', 'behalf.db-wal'].map((name) => readFile(this.at(name)).catch(() => Buffer.alloc(0))));
+    const database = await Promise.all(['behalf.db', 'behalf.db-wal'].map((name) => readFile(this.at(name), 'latin1').catch(() => '')));
     for (const [where, text] of [['the audit log', stdout], ['the output', this.said], ...database.map((bytes) => ['the database', bytes])]) {
-      for (const secret of this._seen) {
-        // A handle's first part is its public id; a JWT's last part is what makes it one.
-        assert.ok(!text.includes(secret.slice(-24)), `${where} shows ${secret.slice(0, 12)}…`);
-      }
+      const shown = firstSecretIn(text, this._seen);
+      assert.ok(shown === undefined, `${where} shows ${shown?.slice(0, 12)}…`);
     }
   }
 }
