@@ -72,7 +72,10 @@ oauth::Services& Runtime::services() { return parts_->services; }
 bool Runtime::purge() {
   size_t gone = 0;
   const UnixTime before = parts_->services.clock.now() - kKeepExpired;
-  parts_->store.run([&](store::Transaction& transaction) { gone = transaction.purge(before, kPurgeRows); });
+  parts_->store.run([&](store::Transaction& transaction) {
+    gone = std::max(transaction.purge(before, kPurgeRows),
+                    transaction.purge_revocations(parts_->services.clock.now(), kPurgeRows));
+  });
   return gone >= kPurgeRows;
 }
 

@@ -145,10 +145,10 @@ class Applying {
       auto members = differing_members(to_json(*current, Detail::kState), to_json(desired, Detail::kState));
       if (members.empty()) return;
       next.version = current->version + 1;
-      if (!state_.dry_run) transaction_.put_resource(next);
+      if (!state_.dry_run) transaction_.put_resource(next, call_.now);
       return note("update", "resource", next.id.text(), std::move(members));
     }
-    if (!state_.dry_run) transaction_.put_resource(next);
+    if (!state_.dry_run) transaction_.put_resource(next, call_.now);
     note("create", "resource", next.id.text());
   }
 
@@ -161,7 +161,7 @@ class Applying {
       members = differing_members(to_json(*current, Detail::kState), to_json(desired, Detail::kState));
       if (members.empty()) return;
     }
-    if (!state_.dry_run && !transaction_.put_agent(next)) return refuse(next.id.text());
+    if (!state_.dry_run && !transaction_.put_agent(next, call_.now)) return refuse(next.id.text());
     note(current == nullptr ? "create" : "update", "agent", next.id.text(), std::move(members));
   }
 
@@ -197,7 +197,7 @@ class Applying {
       members.emplace_back("secret");
     }
     if (current != nullptr && members.empty()) return;
-    if (!state_.dry_run && !transaction_.put_client(next)) return refuse(next.id.text());
+    if (!state_.dry_run && !transaction_.put_client(next, call_.now)) return refuse(next.id.text());
     if (was_made && !state_.dry_run) secrets_.emplace_back(next.id.text(), made_secret);
     if (current == nullptr) members.clear();
     note(current == nullptr ? "create" : "update", "client", next.id.text(), std::move(members));
@@ -220,7 +220,7 @@ class Applying {
     if (current != nullptr && members.empty()) return;
     // A new password ends what was given under the old one: whoever knew that may have given it.
     if (current != nullptr && new_password) ++next.epoch;
-    if (!state_.dry_run && !transaction_.put_user(next)) return refuse(next.id.text());
+    if (!state_.dry_run && !transaction_.put_user(next, call_.now)) return refuse(next.id.text());
     if (current != nullptr && new_password && !state_.dry_run) {
       transaction_.end_user_sessions(next.id, call_.now);
       oauth::end_grants(call_, transaction_, {.user = next.id.text(), .client = {}, .agent = {}},
@@ -254,7 +254,7 @@ class Applying {
     for (const auto& user : transaction_.list_users()) {
       if (is_named(state_.users, user->id.text())) continue;
       if (!state_.dry_run) {
-        if (!transaction_.put_user(deleted(*user))) return refuse(user->id.text());
+        if (!transaction_.put_user(deleted(*user), call_.now)) return refuse(user->id.text());
         transaction_.end_user_sessions(user->id, call_.now);
         oauth::end_grants(call_, transaction_, {.user = user->id.text(), .client = {}, .agent = {}},
                           "user_deleted");
@@ -264,7 +264,7 @@ class Applying {
     for (const auto& client : call_.services.store.registry().clients()) {
       if (is_named(state_.clients, client->id.text())) continue;
       if (!state_.dry_run) {
-        if (!transaction_.put_client(deleted(*client))) return refuse(client->id.text());
+        if (!transaction_.put_client(deleted(*client), call_.now)) return refuse(client->id.text());
         oauth::end_grants(call_, transaction_, {.user = {}, .client = client->id.text(), .agent = {}},
                           "client_deleted");
       }
@@ -273,7 +273,7 @@ class Applying {
     for (const auto& agent : call_.services.store.registry().agents()) {
       if (is_named(state_.agents, agent->id.text())) continue;
       if (!state_.dry_run) {
-        if (!transaction_.put_agent(deleted(*agent))) return refuse(agent->id.text());
+        if (!transaction_.put_agent(deleted(*agent), call_.now)) return refuse(agent->id.text());
         oauth::end_grants(call_, transaction_, {.user = {}, .client = {}, .agent = agent->id.text()},
                           "agent_deleted");
       }
@@ -281,7 +281,7 @@ class Applying {
     }
     for (const auto& resource : call_.services.store.registry().resources()) {
       if (is_named(state_.resources, resource->id.text())) continue;
-      if (!state_.dry_run) transaction_.remove_resource(resource->id);
+      if (!state_.dry_run) transaction_.remove_resource(resource->id, call_.now);
       note("delete", "resource", resource->id.text());
     }
   }
@@ -451,7 +451,7 @@ Task<http::Response> AdminApi::set_status(http::Request& http_request, std::stri
         filter.user = name;
         if (const auto user = transaction.find_user(UserId(name))) {
           const User next = turn(*user);
-          if (changed) stored = transaction.put_user(next);
+          if (changed) stored = transaction.put_user(next, call.now);
           if (changed && status == Status::kSuspended) transaction.end_user_sessions(next.id, call.now);
         }
       } else if (kind == "agent") {
@@ -459,14 +459,14 @@ Task<http::Response> AdminApi::set_status(http::Request& http_request, std::stri
         filter.agent = name;
         if (const auto agent = transaction.find_agent(AgentId(name))) {
           const Agent next = turn(*agent);
-          if (changed) stored = transaction.put_agent(next);
+          if (changed) stored = transaction.put_agent(next, call.now);
         }
       } else {
         call.audit.client = name;
         filter.client = name;
         if (const auto client = transaction.find_client(ClientId(name))) {
           const Client next = turn(*client);
-          if (changed) stored = transaction.put_client(next);
+          if (changed) stored = transaction.put_client(next, call.now);
         }
       }
       if (!found || !stored) {

@@ -148,6 +148,7 @@ struct Resource {
   TokenFormat token_format = TokenFormat::kJwt;
   ChainDisclosure chain_disclosure = ChainDisclosure::kFull;
   SubjectType subject_type = SubjectType::kPublic;
+  bool status_list = false;  // its tokens say where a status list tells whether they still stand
 
   ScopeSet scope_set() const;
   const ScopeDefinition* find_scope(std::string_view name) const;

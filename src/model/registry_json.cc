@@ -330,6 +330,7 @@ json::Value to_json(const Resource& resource, Detail detail) {
   if (resource.is_opaque()) out.set("token_format", "opaque");
   if (resource.chain_disclosure == ChainDisclosure::kOutermost) out.set("chain_disclosure", "outermost");
   if (resource.subject_type == SubjectType::kPairwise) out.set("subject_type", "pairwise");
+  if (resource.status_list) out.set("status_list", true);
   if (detail == Detail::kStored) out.set("version", resource.version);
   return out;
 }
@@ -530,6 +531,9 @@ Result<Resource, std::string> parse_resource(const json::Value& value, Detail de
     resource.subject_type = SubjectType::kPairwise;
   else if (subject_type != "public")
     reader.complain("subject_type must be public or pairwise");
+  resource.status_list = reader.flag("status_list", false);
+  if (resource.status_list && resource.is_opaque())
+    reader.complain("status_list is for jwt: an opaque token is asked about");
   if (detail == Detail::kStored) resource.version = reader.integer("version", 1, 1, INT64_MAX);
   return reader.finish(std::move(resource));
 }

@@ -96,6 +96,7 @@ std::string write_document(const Node& node) {
   if (node.offline) writer.add_bool("offline", true);
   if (node.is_actor_token) writer.add_bool("actor_token", true);
   if (node.hides_act) writer.add_bool("hides_act", true);
+  if (node.status_place) writer.add("status_place", *node.status_place);
   if (node.sign_in) add_sign_in(writer, *node.sign_in);
   if (!node.may_act.is_null()) writer.add_raw("may_act", json::write(node.may_act));
   if (node.code) {
@@ -137,6 +138,7 @@ void read_document(std::string_view text, Node& node) {
   node.offline = flag_of(value, "offline");
   node.is_actor_token = flag_of(value, "actor_token");
   node.hides_act = flag_of(value, "hides_act");
+  node.status_place = value.find_integer("status_place");
   if (value.find("auth_time") != nullptr) node.sign_in = sign_in_of(value);
   if (const json::Value* may_act = value.find("may_act")) node.may_act = *may_act;
   if (value.find("redirect_uri") != nullptr) {
@@ -241,6 +243,71 @@ void read_document(std::string_view text, AuthorizationRequest& request) {
                     .login = flag_of(value, "prompt_login"),
                     .consent = flag_of(value, "prompt_consent"),
                     .select_account = flag_of(value, "prompt_select_account")};
+}
+
+std::string write_document(const Revocation& item) {
+  std::string text;
+  json::ObjectWriter writer(text);
+  if (item.is_narrowing) writer.add_bool("narrowing", true);
+  if (item.kind == RevokedKind::kPrincipal) writer.add("principal", static_cast<int64_t>(item.principal));
+  writer.add("cause", item.cause)
+      .add_unless_empty("user", item.user)
+      .add_unless_empty("client", item.client)
+      .add_unless_empty("agent", item.agent)
+      .add_unless_empty("scope", item.scope)
+      .end();
+  return text;
+}
+
+void read_document(std::string_view text, Revocation& item) {
+  const json::Value value = parse_document(text);
+  item.is_narrowing = flag_of(value, "narrowing");
+  item.principal = static_cast<SubjectKind>(number_of(value, "principal"));
+  item.cause = text_of(value, "cause");
+  item.user = text_of(value, "user");
+  item.client = text_of(value, "client");
+  item.agent = text_of(value, "agent");
+  item.scope = text_of(value, "scope");
+}
+
+std::string write_document(const SignalStream& stream) {
+  std::string text;
+  json::ObjectWriter writer(text);
+  writer.add("status", static_cast<int64_t>(stream.status))
+      .add_unless_empty("status_reason", stream.status_reason)
+      .add_unless_empty("description", stream.description)
+      .add_unless_empty("push_url", stream.push_url)
+      .add_unless_empty("push_authorization", stream.push_authorization)
+      .add("verified_at", stream.verified_at.milliseconds)
+      .add_unless_empty("verification_jti", stream.verification_jti)
+      .add_unless_empty("verification_state", stream.verification_state)
+      .add("created_at", stream.created_at.milliseconds);
+  std::string events = "[";
+  for (const std::string& event : stream.events_requested) {
+    if (events.size() > 1) events.push_back(',');
+    json::append_string(events, event);
+  }
+  events.push_back(']');
+  writer.add_raw("events", events).end();
+  return text;
+}
+
+void read_document(std::string_view text, SignalStream& stream) {
+  const json::Value value = parse_document(text);
+  stream.status = static_cast<StreamStatus>(number_of(value, "status"));
+  stream.status_reason = text_of(value, "status_reason");
+  stream.description = text_of(value, "description");
+  stream.push_url = text_of(value, "push_url");
+  stream.push_authorization = text_of(value, "push_authorization");
+  stream.verified_at = {number_of(value, "verified_at")};
+  stream.verification_jti = text_of(value, "verification_jti");
+  stream.verification_state = text_of(value, "verification_state");
+  stream.created_at = {number_of(value, "created_at")};
+  const json::Value* events = value.find("events");
+  if (events == nullptr || events->array() == nullptr) return;
+  for (const json::Value& event : *events->array()) {
+    if (event.string() != nullptr) stream.events_requested.push_back(*event.string());
+  }
 }
 
 std::string write_document(const Session& session) {

@@ -206,7 +206,8 @@ bool SqlTransaction::put_principal(std::string_view id, std::string_view kind, s
   return database_.query(kPut, {id, kind, nullable(username), text}, [](const Row&) {}) == 1;
 }
 
-bool SqlTransaction::put_user(const User& user) {
+bool SqlTransaction::put_user(const User& user, UnixTime now) {
+  const auto before = find_user(user.id);
   const bool deleted = user.status == Status::kDeleted;
   // A username is a key of its own; asked for here so that the caller gets an answer and not a broken
   // statement.
@@ -221,23 +222,29 @@ bool SqlTransaction::put_user(const User& user) {
     return false;
   }
   writing_->users.put(user.id.text(), deleted ? nullptr : std::make_shared<const User>(user));
+  note_change(SubjectKind::kUser, before, user, now);
   return true;
 }
 
-bool SqlTransaction::put_agent(const Agent& agent) {
+bool SqlTransaction::put_agent(const Agent& agent, UnixTime now) {
+  const auto before = find_agent(agent.id);
   if (!put_principal(agent.id.text(), kAgentKind, {}, to_json(agent, Detail::kStored))) return false;
   writing_->staged.agents.insert_or_assign(agent.id.text(), std::make_shared<const Agent>(agent));
+  note_change(SubjectKind::kAgent, before, agent, now);
   return true;
 }
 
-bool SqlTransaction::put_client(const Client& client) {
+bool SqlTransaction::put_client(const Client& client, UnixTime now) {
+  const auto before = find_client(client.id);
   if (!put_principal(client.id.text(), kClientKind, {}, to_json(client, Detail::kStored))) return false;
   writing_->staged.clients.insert_or_assign(client.id.text(), std::make_shared<const Client>(client));
+  note_change(SubjectKind::kClient, before, client, now);
   return true;
 }
 
-void SqlTransaction::put_resource(const Resource& resource) {
+void SqlTransaction::put_resource(const Resource& resource, UnixTime now) {
   writing_->registry_changed = true;
+  note_change(find_resource(resource.id), resource, now);
   constexpr Statement kPut{
       "INSERT INTO resources (id, document) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET document = "
       "excluded.document"};
@@ -247,8 +254,14 @@ void SqlTransaction::put_resource(const Resource& resource) {
   std::erase(writing_->removed_resources, resource.id.text());
 }
 
-void SqlTransaction::remove_resource(const ResourceId& id) {
+void SqlTransaction::remove_resource(const ResourceId& id, UnixTime now) {
   writing_->registry_changed = true;
+  Revocation item;
+  item.kind = RevokedKind::kResource;
+  item.id = id.text();
+  item.is_narrowing = true;
+  item.cause = "resource_removed";
+  revoke(std::move(item), now);
   constexpr Statement kRemove{"DELETE FROM resources WHERE id = $1"};
   database_.execute(kRemove, {id.text()});
   writing_->staged.resources.erase(id.text());
@@ -309,8 +322,10 @@ bool SqlTransaction::end_grant(const GrantId& id, UnixTime now, std::string_view
   writing_->endings = true;
   writing_->grants.erase(id.text());
   constexpr Statement kEnd{
-      "UPDATE grants SET ended_at = $2, ended_cause = $3 WHERE id = $1 AND ended_at IS NULL RETURNING id"};
-  return database_.query(kEnd, {id.text(), now.milliseconds, cause}, [](const Row&) {}) == 1;
+      "UPDATE grants SET ended_at = $2, ended_cause = $3 WHERE id = $1 AND ended_at IS NULL "
+      "RETURNING user_id, client_id, agent_id"};
+  return database_.query(kEnd, {id.text(), now.milliseconds, cause},
+                         [&](const Row& row) { note_grant_end(id, row, now, cause); }) == 1;
 }
 
 void SqlTransaction::touch_grant(const Grant& grant, UnixTime now) {
@@ -355,6 +370,21 @@ std::vector<Node> SqlTransaction::list_lineage(const NodeId& root, size_t limit)
   return nodes;
 }
 
+std::vector<StatusPlace> SqlTransaction::list_status_places(int64_t list, UnixTime now) {
+  std::vector<StatusPlace> places;
+  constexpr Statement kList{
+      "SELECT " NODE_COLUMNS
+      " FROM nodes WHERE id IN (SELECT node_id FROM status_places WHERE place >= $1 AND "
+      "place < $2) AND expires_at > $3"};
+  database_.query(kList, {list * kStatusListSize, (list + 1) * kStatusListSize, now.milliseconds},
+                  [&](const Row& row) {
+                    auto node = std::make_shared<const Node>(read_node(row));
+                    const int64_t place = node->status_place.value_or(0);
+                    places.push_back({.position = place - list * kStatusListSize, .node = std::move(node)});
+                  });
+  return places;
+}
+
 std::vector<Node> SqlTransaction::list_grant_nodes(const GrantId& grant, size_t limit) {
   std::vector<Node> nodes;
   constexpr Statement kList{"SELECT " NODE_COLUMNS
@@ -374,6 +404,11 @@ void SqlTransaction::insert_node(Node node) {
                     {node.id.text(), name_of(node.kind), node.root.text(), nullable(node.parent.text()),
                      nullable(node.grant.text()), nullable(node.secret_hash), node.issued_at.milliseconds,
                      node.expires_at.milliseconds, document});
+  if (node.hides_act || node.chain.depth() > 1 || !node.via.empty()) remember_hidden(node);
+  if (node.status_place) {
+    constexpr Statement kPlace{"INSERT INTO status_places (place, node_id, kept_until) VALUES ($1, $2, $3)"};
+    database_.execute(kPlace, {*node.status_place, node.id.text(), node.expires_at.milliseconds});
+  }
   auto kept = std::make_shared<const Node>(std::move(node));
   if (kept->kind == NodeKind::kCode) writing_->codes.put(kept->id.text(), kept);
   cache(kept);
@@ -431,6 +466,7 @@ std::vector<Node> SqlTransaction::end_subtree(const NodeId& id, UnixTime now, st
   database_.query(kEnd, {id.text(), now.milliseconds, cause},
                   [&](const Row& row) { ended.push_back(read_node(row)); });
   forget(ended);
+  note_node_ends(ended, now, cause);
   return ended;
 }
 
@@ -443,6 +479,9 @@ std::vector<Node> SqlTransaction::end_grant_nodes(const GrantId& id, UnixTime no
   database_.query(kEnd, {id.text(), now.milliseconds, cause},
                   [&](const Row& row) { ended.push_back(read_node(row)); });
   forget(ended);
+  const auto grant = find_grant(id);
+  // The item of an ended grant covers all that is under it.
+  if (grant == nullptr || !grant->ended_at) note_node_ends(ended, now, cause);
   return ended;
 }
 
@@ -453,6 +492,8 @@ void SqlTransaction::forget(std::vector<Node>& ended) {
     writing_->codes.erase(node.id.text());
   }
 }
+
+int64_t SqlTransaction::take_status_place() { return writing_->status_place++; }
 
 bool SqlTransaction::remember_jti(std::string_view issuer, std::string_view jti, UnixTime expires_at) {
   constexpr Statement kRemember{
@@ -542,8 +583,10 @@ size_t SqlTransaction::end_oldest_sessions(const UserId& user, uint32_t keep, Un
   // Their ids are in the order of time.
   constexpr Statement kEnd{
       "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL AND id NOT IN "
-      "(SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL ORDER BY id DESC LIMIT $3) RETURNING id"};
-  return database_.query(kEnd, {user.text(), now.milliseconds, static_cast<int64_t>(keep)}, [](const Row&) {});
+      "(SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL ORDER BY id DESC LIMIT $3) RETURNING "
+      "id"};
+  return database_.query(kEnd, {user.text(), now.milliseconds, static_cast<int64_t>(keep)},
+                         [](const Row&) {});
 }
 
 size_t SqlTransaction::end_user_sessions(const UserId& user, UnixTime now) {

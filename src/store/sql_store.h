@@ -65,6 +65,10 @@ struct WriterState {
   bool registry_changed = false;
   bool endings = false;
 
+  int64_t revocation = 0;      // the newest
+  int64_t status_place = 0;    // the next
+  RevocationList revocations;  // written by this batch
+
   RegistryTables staged;  // what this batch changed in the registry
   std::vector<std::string> removed_resources;
 
@@ -95,16 +99,22 @@ class SqlTransaction final : public Transaction {
   std::optional<AuthorizationRequest> find_request(const RequestId& id) override;
   std::optional<Session> find_session(const SessionId& id) override;
   std::vector<LoggedRecord> list_audit(const AuditFilter& filter) override;
+  RevocationList list_revocations(int64_t after, size_t limit) override;
+  int64_t last_revocation() override;
+  std::optional<SignalStream> find_stream(const StreamId& id) override;
+  std::vector<SignalStream> list_streams(const ClientId& client) override;
+  std::vector<StatusPlace> list_status_places(int64_t list, UnixTime now) override;
 
-  bool put_user(const User& user) override;
-  bool put_agent(const Agent& agent) override;
-  bool put_client(const Client& client) override;
-  void put_resource(const Resource& resource) override;
-  void remove_resource(const ResourceId& id) override;
+  bool put_user(const User& user, UnixTime now) override;
+  bool put_agent(const Agent& agent, UnixTime now) override;
+  bool put_client(const Client& client, UnixTime now) override;
+  void put_resource(const Resource& resource, UnixTime now) override;
+  void remove_resource(const ResourceId& id, UnixTime now) override;
   void insert_grant(const Grant& grant) override;
   bool end_grant(const GrantId& id, UnixTime now, std::string_view cause) override;
   void touch_grant(const Grant& grant, UnixTime now) override;
   void insert_node(Node node) override;
+  int64_t take_status_place() override;
   SpentCode spend_code(const NodeId& id, std::string_view secret_hash, UnixTime now) override;
   RotatedRefresh rotate_refresh_token(const NodeId& id, std::string_view secret_hash, const NodeId& successor,
                                       UnixTime now) override;
@@ -121,7 +131,12 @@ class SqlTransaction final : public Transaction {
   size_t end_oldest_sessions(const UserId& user, uint32_t keep, UnixTime now) override;
   size_t end_user_sessions(const UserId& user, UnixTime now) override;
   void append_audit(const AuditRecord& record, UnixTime now) override;
+  void publish_keys(const std::vector<std::string>& ids, UnixTime now) override;
+  void put_stream(const SignalStream& stream) override;
+  void advance_stream(const StreamId& id, int64_t cursor, UnixTime seen_at) override;
+  bool remove_stream(const StreamId& id) override;
   size_t purge(UnixTime before, size_t limit) override;
+  size_t purge_revocations(UnixTime now, size_t limit) override;
 
  private:
   bool put_principal(std::string_view id, std::string_view kind, std::string_view username,
@@ -129,11 +144,26 @@ class SqlTransaction final : public Transaction {
   void cache(const std::shared_ptr<const Node>& node);
   void forget(std::vector<Node>& ended);
 
+  // Revocations (sql_revocations.cc)
+  void revoke(Revocation item, UnixTime now);
+  void revoke_token(const Node& node, UnixTime now, std::string_view cause);
+  // For tokens that rest on `name` without showing it.
+  void revoke_hidden(std::string_view name, const Revocation& as);
+  template <class T>
+  void note_change(SubjectKind kind, const std::shared_ptr<const T>& was, const T& is, UnixTime now);
+  void note_change(const std::shared_ptr<const Resource>& was, const Resource& is, UnixTime now);
+  void note_grant_end(const GrantId& id, const Row& row, UnixTime now, std::string_view cause);
+  void note_node_ends(const std::vector<Node>& ended, UnixTime now, std::string_view cause);
+  void remember_hidden(const Node& node);
+
   Database& database_;
   const RegistryView& registry_;
   WriterState* writing_;
+  // Principals that this work has ended: what ends with them needs no item of its own.
+  std::vector<std::string> ended_principals_;
 };
 
 RegistryTables load_registry(Database& database);
+RevocationList load_revocations(Database& database, int64_t after, size_t limit);
 
 }  // namespace behalf::store

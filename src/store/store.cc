@@ -16,7 +16,8 @@ namespace behalf::store {
 namespace {
 
 using Statement = Database::Statement;
-constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kSchemaVersion = 2;
+constexpr size_t kFetchLimit = 4096;
 
 void prepare_schema(Database& database) {
   // Two servers that start on an empty database at the same time would both create it; the number is ours,
@@ -31,11 +32,15 @@ void prepare_schema(Database& database) {
                            "); this one knows schema " + std::to_string(kSchemaVersion));
   }
   if (version == kSchemaVersion) return;
-  const std::string_view wanted =
-      database.is_postgres() ? "0001_start.postgres.sql" : "0001_start.sqlite.sql";
+  // Sorted by name, so by number: "0002_signals.sqlite.sql" leads from version 1 to 2. All in this
+  // transaction.
+  const std::string_view dialect = database.is_postgres() ? ".postgres.sql" : ".sqlite.sql";
   for (const EmbeddedFile& file : embedded_schema()) {
-    if (file.name == wanted) database.run_script(std::string(file.text));
+    const int64_t number = std::stoll(std::string(file.name.substr(0, file.name.find('_'))));
+    if (number > version && file.name.ends_with(dialect)) database.run_script(std::string(file.text));
   }
+  constexpr Statement kForget{"DELETE FROM schema_version"};
+  database.execute(kForget, {});
   constexpr Statement kSet{"INSERT INTO schema_version (version) VALUES ($1)"};
   database.execute(kSet, {kSchemaVersion});
 }
@@ -44,11 +49,13 @@ void prepare_schema(Database& database) {
 
 struct Store::Impl {
   RegistryView registry;
+  RevocationLog revocations;
   WriterState state;
   bool prepared = false;         // the schema is there; committing thread, and before it has work
   int64_t known_generation = 0;  // of what is in `registry` and the caches; committing thread only
   std::atomic<int64_t> high_water{0};
   std::unique_ptr<Database> reader;
+  std::unique_ptr<Database> follower;  // the revocation log's thread; null where nobody else writes
   std::unique_ptr<Committer> committer;
 
   // The reading thread: one connection, one snapshot a work.
@@ -67,7 +74,7 @@ struct Store::Impl {
   void begin_batch(Database& database) {
     constexpr Statement kTake{
         "UPDATE head SET generation = generation WHERE id = 1 RETURNING sequence, hash, generation, "
-        "high_water"};
+        "high_water, revocations, status_places"};
     bool found = false;
     database.query(kTake, {}, [&](const Row& row) {
       found = true;
@@ -75,12 +82,15 @@ struct Store::Impl {
       state.head_hash = row.text(1);
       state.generation = row.integer(2);
       state.high_water = row.integer(3);
+      state.revocation = row.integer(4);
+      state.status_place = row.integer(5);
     });
     if (!found) throw StoreUnavailable("the store has no head row; it is damaged");
     state.registry_changed = false;
     state.endings = false;
     state.staged = {};
     state.removed_resources.clear();
+    state.revocations.clear();
     if (state.generation == known_generation) return;
     drop_caches();
     registry.replace(load_registry(database));
@@ -89,9 +99,14 @@ struct Store::Impl {
 
   void end_batch(Database& database) {
     if (state.registry_changed || state.endings) ++state.generation;
+    // What is decided after this is later than what was revoked: ids tell it to the millisecond.
+    for (const auto& item : state.revocations)
+      state.high_water = std::max(state.high_water, item->at.milliseconds + 1);
     constexpr Statement kLeave{
-        "UPDATE head SET sequence = $1, hash = $2, generation = $3, high_water = $4 WHERE id = 1"};
-    database.execute(kLeave, {state.sequence, state.head_hash, state.generation, state.high_water});
+        "UPDATE head SET sequence = $1, hash = $2, generation = $3, high_water = $4, revocations = $5, "
+        "status_places = $6 WHERE id = 1"};
+    database.execute(kLeave, {state.sequence, state.head_hash, state.generation, state.high_water,
+                              state.revocation, state.status_place});
   }
 
   void committed() {
@@ -102,6 +117,8 @@ struct Store::Impl {
     }
     known_generation = state.generation;
     high_water.store(state.high_water, std::memory_order_relaxed);
+    revocations.publish(state.revocations);
+    state.revocations.clear();
   }
 
   void rolled_back() {
@@ -110,6 +127,7 @@ struct Store::Impl {
     known_generation = 0;
     state.staged = {};
     state.removed_resources.clear();
+    state.revocations.clear();
   }
 
   void drop_caches() {
@@ -141,6 +159,41 @@ struct Store::Impl {
       }
       job.done(fault);
     }
+  }
+
+  // Loads what is kept into the log. Where other servers may write to the database, the log asks it from then
+  // on.
+  void follow(Connector& address) {
+    reader->begin_read();
+    int64_t newest = 0;
+    constexpr Statement kNewest{"SELECT revocations FROM head WHERE id = 1"};
+    reader->query(kNewest, {}, [&](const Row& row) { newest = row.integer(0); });
+    const auto most = static_cast<int64_t>(RevocationLog::kInMemory);
+    RevocationList kept =
+        load_revocations(*reader, std::max<int64_t>(0, newest - most), RevocationLog::kInMemory);
+    reader->commit();
+    RevocationLog::Fetch fetch;
+    if (reader->is_postgres()) {
+      follower = address.open_reader();
+      fetch = [this](int64_t after) {
+        try {
+          follower->begin_read();
+          RevocationList all;
+          for (;;) {
+            const RevocationList more =
+                load_revocations(*follower, all.empty() ? after : all.back()->sequence, kFetchLimit);
+            all.insert(all.end(), more.begin(), more.end());
+            if (more.size() < kFetchLimit) break;
+          }
+          follower->commit();
+          return all;
+        } catch (...) {
+          follower->rollback();
+          throw;
+        }
+      };
+    }
+    revocations.start(newest, std::move(kept), std::move(fetch));
   }
 
   void enqueue(Reading& work, std::function<void(std::exception_ptr)> done) {
@@ -179,6 +232,7 @@ Store::Store(std::unique_ptr<Connector> connector, Hash sha256) : impl_(std::mak
   impl.committer->run([](Database&) {});
   impl.prepared = true;
   impl.reader = address.open_reader();
+  impl.follow(address);
   impl.reading = std::thread([&impl] { impl.read_loop(); });
 }
 
@@ -188,6 +242,7 @@ Store::~Store() {
     impl_->stopping = true;
   }
   impl_->wake.notify_all();
+  impl_->revocations.close();
   if (impl_->reading.joinable()) impl_->reading.join();
   impl_->committer.reset();
 }
@@ -254,6 +309,7 @@ void Store::run_read(Reading work) {
 }
 
 const RegistryView& Store::registry() const { return impl_->registry; }
+RevocationLog& Store::revocations() const { return impl_->revocations; }
 UnixTime Store::high_water() const { return {impl_->high_water.load(std::memory_order_relaxed)}; }
 
 }  // namespace behalf::store

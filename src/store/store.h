@@ -24,8 +24,11 @@
 #include "model/authorization.h"
 #include "model/lineage.h"
 #include "model/registry.h"
+#include "model/revocation.h"
+#include "model/signal_stream.h"
 #include "store/committer.h"
 #include "store/registry_view.h"
+#include "store/revocation_log.h"
 
 namespace behalf::store {
 
@@ -61,6 +64,14 @@ struct AuditFilter {
   size_t limit = 200;
 };
 
+// How many tokens share one status list (draft-ietf-oauth-status-list).
+inline constexpr int64_t kStatusListSize = 65'536;
+// A token's place in one list; which bit it is, the list's maker decides.
+struct StatusPlace {
+  int64_t position = 0;
+  std::shared_ptr<const Node> node;
+};
+
 class ReadTransaction {
  public:
   virtual ~ReadTransaction() = default;
@@ -90,17 +101,29 @@ class ReadTransaction {
 
   // Audit
   virtual std::vector<LoggedRecord> list_audit(const AuditFilter& filter) = 0;
+
+  // Revocations after that sequence, oldest first, at most `limit`.
+  virtual RevocationList list_revocations(int64_t after, size_t limit) = 0;
+  // The sequence of the newest there ever was, also when it is no longer kept.
+  virtual int64_t last_revocation() = 0;
+  virtual std::optional<SignalStream> find_stream(const StreamId& id) = 0;
+  // All of them where no client is named.
+  virtual std::vector<SignalStream> list_streams(const ClientId& client) = 0;
+  // Every token that has a place in that status list and has not expired.
+  virtual std::vector<StatusPlace> list_status_places(int64_t list, UnixTime now) = 0;
 };
 
 class Transaction : public ReadTransaction {
  public:
   // Registry. `put_*` stores the value as given, with its status, epoch and version; an id that another kind
-  // of principal uses is refused (false): users, agents and clients share one namespace (D-03).
-  [[nodiscard]] virtual bool put_user(const User& user) = 0;
-  [[nodiscard]] virtual bool put_agent(const Agent& agent) = 0;
-  [[nodiscard]] virtual bool put_client(const Client& client) = 0;
-  virtual void put_resource(const Resource& resource) = 0;
-  virtual void remove_resource(const ResourceId& id) = 0;
+  // of principal uses is refused (false): users, agents and clients share one namespace (D-03). Where an
+  // epoch or a life ends, or less is allowed than before, a revocation is written beside it; so do the
+  // endings below.
+  [[nodiscard]] virtual bool put_user(const User& user, UnixTime now) = 0;
+  [[nodiscard]] virtual bool put_agent(const Agent& agent, UnixTime now) = 0;
+  [[nodiscard]] virtual bool put_client(const Client& client, UnixTime now) = 0;
+  virtual void put_resource(const Resource& resource, UnixTime now) = 0;
+  virtual void remove_resource(const ResourceId& id, UnixTime now) = 0;
 
   // Grants
   virtual void insert_grant(const Grant& grant) = 0;
@@ -109,8 +132,10 @@ class Transaction : public ReadTransaction {
   // Notes the use, at most once a minute per grant.
   virtual void touch_grant(const Grant& grant, UnixTime now) = 0;
 
-  // Lineage
+  // Lineage. A node with a place in a status list takes it.
   virtual void insert_node(Node node) = 0;
+  // The next place in the status lists, counted through all of them; never given twice.
+  virtual int64_t take_status_place() = 0;
   // kSpent exactly once per code, whoever asks and however many at the same time.
   [[nodiscard]] virtual SpentCode spend_code(const NodeId& id, std::string_view secret_hash,
                                              UnixTime now) = 0;
@@ -143,8 +168,20 @@ class Transaction : public ReadTransaction {
   // Numbers, chains and stores the record.
   virtual void append_audit(const AuditRecord& record, UnixTime now) = 0;
 
+  // Revocations. The ids of the keys that are published from now on; one that was and is not any more is
+  // revoked.
+  virtual void publish_keys(const std::vector<std::string>& ids, UnixTime now) = 0;
+
+  // Streams of security events. `put_stream` stores it as given, new or known, but for how far it has come
+  // where that is already further.
+  virtual void put_stream(const SignalStream& stream) = 0;
+  virtual void advance_stream(const StreamId& id, int64_t cursor, UnixTime seen_at) = 0;
+  [[nodiscard]] virtual bool remove_stream(const StreamId& id) = 0;
+
   // Deletes what expired before `before`, a bounded amount a call; returns how many rows went.
   virtual size_t purge(UnixTime before, size_t limit) = 0;
+  // The same for revocations and what goes with them, which are of no use from `now` on.
+  virtual size_t purge_revocations(UnixTime now, size_t limit) = 0;
 };
 
 class Store {
@@ -174,6 +211,8 @@ class Store {
   // Agents, clients and resources as last committed, for use on any thread. A decision made from it must be
   // confirmed inside the transaction (compare `version`).
   const RegistryView& registry() const;
+  // The newest revocations as last committed, here or by another server, and how to wait for more.
+  RevocationLog& revocations() const;
   // The newest commit failed: the store may be full, locked or away.
   bool is_failing() const;
   // The latest time any committed decision was made at: what a clock that stepped back is noticed by.

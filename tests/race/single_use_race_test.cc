@@ -149,7 +149,7 @@ TEST_P(SingleUseRace, ReadersBesideAWriter) {
       user.version = n;
       User second = make_user("v", "v");
       second.version = n;
-      EXPECT_TRUE(transaction.put_agent(agent) && transaction.put_user(user) && transaction.put_user(second));
+      EXPECT_TRUE(transaction.put_agent(agent, kNow) && transaction.put_user(user, kNow) && transaction.put_user(second, kNow));
     });
   };
   write(1);

@@ -179,13 +179,13 @@ TEST_P(AuditStore, AStoreOfANewerReleaseIsRefused) {
     EXPECT_NE(std::string(refusal.what()).find("newer"), std::string::npos) << refusal.what();
     EXPECT_NE(std::string(refusal.what()).find("99"), std::string::npos) << refusal.what();
   }
-  run_sql("UPDATE schema_version SET version = 1");
+  run_sql("UPDATE schema_version SET version = 2");
   reopen();
   EXPECT_EQ(verified_length(whole_log(store())), 1) << "the refusal changed nothing";
 }
 
 TEST_P(AuditStore, ADamagedStoreIsRefusedAndNotRepairedByGuessing) {
-  run([](Transaction& transaction) { EXPECT_TRUE(transaction.put_agent(make_agent("a"))); });
+  run([](Transaction& transaction) { EXPECT_TRUE(transaction.put_agent(make_agent("a"), kNow)); });
   close();
   run_sql("DELETE FROM head");
   EXPECT_THROW(open_store(connect()), store::StoreUnavailable);

@@ -15,21 +15,21 @@ class RegistryStore : public StoreContract {
   }
   bool put(const User& value) {
     bool done = false;
-    run([&](Transaction& transaction) { done = transaction.put_user(value); });
+    run([&](Transaction& transaction) { done = transaction.put_user(value, kNow); });
     return done;
   }
   bool put(const Agent& value) {
     bool done = false;
-    run([&](Transaction& transaction) { done = transaction.put_agent(value); });
+    run([&](Transaction& transaction) { done = transaction.put_agent(value, kNow); });
     return done;
   }
   bool put(const Client& value) {
     bool done = false;
-    run([&](Transaction& transaction) { done = transaction.put_client(value); });
+    run([&](Transaction& transaction) { done = transaction.put_client(value, kNow); });
     return done;
   }
   void put(const Resource& value) {
-    run([&](Transaction& transaction) { transaction.put_resource(value); });
+    run([&](Transaction& transaction) { transaction.put_resource(value, kNow); });
   }
   int64_t last_epoch(const std::string& id) {
     const auto ask = [&](ReadTransaction& transaction) { return transaction.last_epoch(id); };
@@ -223,7 +223,7 @@ TEST_P(RegistryStore, AResourceComesBackInEveryMemberAndByItsAliases) {
     EXPECT_EQ(store().registry().find_resource("https://api.example/r"), nullptr) << "paths are case-sensitive";
     reopen();
   }
-  const auto remove = [](Transaction& transaction) { transaction.remove_resource(ResourceId("https://api.example/R"s)); };
+  const auto remove = [](Transaction& transaction) { transaction.remove_resource(ResourceId("https://api.example/R"s), kNow); };
   run(remove);
   run(remove);
   EXPECT_EQ(store().registry().find_resource("https://api.example/R"), nullptr);
@@ -335,12 +335,12 @@ TEST_P(RegistryStore, TheViewShowsACommitAfterItAndARollbackNever) {
   const auto change_everything = [&](Transaction& transaction, bool& seen_inside) {
     Agent changed = make_agent("kept");
     changed.status = Status::kSuspended;
-    ASSERT_TRUE(transaction.put_agent(changed));
-    ASSERT_TRUE(transaction.put_agent(make_agent("new")));
-    ASSERT_TRUE(transaction.put_client(make_client("new-client")));
-    ASSERT_TRUE(transaction.put_user(make_user("new-user", "new")));
-    transaction.remove_resource(ResourceId("https://kept.example/"s));
-    transaction.put_resource(make_resource("https://new.example/"));
+    ASSERT_TRUE(transaction.put_agent(changed, kNow));
+    ASSERT_TRUE(transaction.put_agent(make_agent("new"), kNow));
+    ASSERT_TRUE(transaction.put_client(make_client("new-client"), kNow));
+    ASSERT_TRUE(transaction.put_user(make_user("new-user", "new"), kNow));
+    transaction.remove_resource(ResourceId("https://kept.example/"s), kNow);
+    transaction.put_resource(make_resource("https://new.example/"), kNow);
     seen_inside = !transaction.find_agent(AgentId("kept"s))->is_active() &&
                   transaction.find_agent(AgentId("new"s)) != nullptr &&
                   transaction.find_client(ClientId("new-client"s)) != nullptr &&

@@ -301,7 +301,7 @@ TEST_P(SingleUseStore, APurgeIsBoundedAndLeavesWhatLives) {  // 319
       EXPECT_TRUE(transaction.remember_jti("issuer", id, i < 8 ? past : kNow));
     }
     transaction.insert_grant(make_grant("g"));
-    EXPECT_TRUE(transaction.put_user(make_user("u", "u")));
+    EXPECT_TRUE(transaction.put_user(make_user("u", "u"), kNow));
     transaction.append_audit(make_record("event"), past);
   });
   size_t gone = 0;

@@ -53,10 +53,10 @@ class TwoStores : public testing::Test {
 
 TEST_F(TwoStores, ARegistryChangeOfOneIsDecidedOnByTheOther) {
   one().run([](Transaction& transaction) {
-    EXPECT_TRUE(transaction.put_agent(make_agent("a")));
-    EXPECT_TRUE(transaction.put_client(make_client("c")));
-    EXPECT_TRUE(transaction.put_user(make_user("u", "u")));
-    transaction.put_resource(make_resource("https://r.example/"));
+    EXPECT_TRUE(transaction.put_agent(make_agent("a"), kNow));
+    EXPECT_TRUE(transaction.put_client(make_client("c"), kNow));
+    EXPECT_TRUE(transaction.put_user(make_user("u", "u"), kNow));
+    transaction.put_resource(make_resource("https://r.example/"), kNow);
   });
   two().run([](Transaction& transaction) {
     EXPECT_NE(transaction.find_agent(AgentId("a"s)), nullptr);
@@ -73,8 +73,8 @@ TEST_F(TwoStores, ARegistryChangeOfOneIsDecidedOnByTheOther) {
     client.status = Status::kDeleted;
     User user = make_user("u", "u");
     user.status = Status::kSuspended;
-    EXPECT_TRUE(transaction.put_agent(agent) && transaction.put_client(client) && transaction.put_user(user));
-    transaction.remove_resource(ResourceId("https://r.example/"s));
+    EXPECT_TRUE(transaction.put_agent(agent, kNow) && transaction.put_client(client, kNow) && transaction.put_user(user, kNow));
+    transaction.remove_resource(ResourceId("https://r.example/"s), kNow);
   });
   two().run([](Transaction& transaction) {
     EXPECT_FALSE(transaction.find_agent(AgentId("a"s))->is_active());
@@ -82,8 +82,8 @@ TEST_F(TwoStores, ARegistryChangeOfOneIsDecidedOnByTheOther) {
     EXPECT_EQ(transaction.find_client(ClientId("c"s)), nullptr);
     EXPECT_FALSE(transaction.find_user(UserId("u"s))->is_active());
     EXPECT_EQ(transaction.find_resource(ResourceId("https://r.example/"s)), nullptr);
-    EXPECT_FALSE(transaction.put_user(make_user("a", "x"))) << "one namespace across both";
-    EXPECT_FALSE(transaction.put_user(make_user("u2", "u"))) << "one set of usernames across both";
+    EXPECT_FALSE(transaction.put_user(make_user("a", "x"), kNow)) << "one namespace across both";
+    EXPECT_FALSE(transaction.put_user(make_user("u2", "u"), kNow)) << "one set of usernames across both";
   });
   EXPECT_FALSE(two().registry().find_agent("a")->is_active());
 }
@@ -183,18 +183,18 @@ TEST_F(TwoStores, TheLogOfBothIsOneChainWithoutGaps) {
 
 TEST_F(TwoStores, AFaultOfOneDoesNotDisturbTheOther) {
   EXPECT_THROW(one().run([](Transaction& transaction) {
-                 EXPECT_TRUE(transaction.put_agent(make_agent("a")));
+                 EXPECT_TRUE(transaction.put_agent(make_agent("a"), kNow));
                  transaction.append_audit(make_record("lost"), kNow);
                  throw std::runtime_error("a fault");
                }),
                std::runtime_error);
   two().run([](Transaction& transaction) {
     EXPECT_EQ(transaction.find_agent(AgentId("a"s)), nullptr);
-    EXPECT_TRUE(transaction.put_client(make_client("a"))) << "the id is still free";
+    EXPECT_TRUE(transaction.put_client(make_client("a"), kNow)) << "the id is still free";
     transaction.append_audit(make_record("kept"), kNow);
   });
   one().run([](Transaction& transaction) {
-    EXPECT_FALSE(transaction.put_agent(make_agent("a")));
+    EXPECT_FALSE(transaction.put_agent(make_agent("a"), kNow));
     EXPECT_NE(transaction.find_client(ClientId("a"s)), nullptr);
   });
   EXPECT_EQ(verified_length(whole_log(one())), 1);
