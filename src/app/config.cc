@@ -280,6 +280,15 @@ Result<Config, std::string> read_config(const std::string& path) {
       limit("sessions_per_user", settings.limits.sessions_per_user);
     }
     {
+      Table signals(root.table("signals"), path, complaint);
+      settings.push_hosts = signals.list("push_hosts");
+      for (const std::string& host : settings.push_hosts) {
+        if (!split_authority(host))
+          signals.complain(parsed.at_path("signals.push_hosts").node(),
+                           "push_hosts must be hosts: \"name\" or \"name:port\"");
+      }
+    }
+    {
       Table passwords(root.table("passwords"), path, complaint);
       const unsigned cores = std::max(2U, std::thread::hardware_concurrency());
       config.password_threads = static_cast<unsigned>(passwords.integer("threads", cores - 1, 1, 64));

@@ -45,8 +45,8 @@ Task<http::Response> readiness(oauth::Services& services) {
   try {
     co_await services.store.read(
         [](store::ReadTransaction& transaction) { (void)transaction.last_epoch(""); });
-    // What can be read may still not be written. Where the last commit failed only another one tells; so a server
-    // that nobody is sent to notices by itself when all is well again.
+    // What can be read may still not be written. Where the last commit failed only another one tells; so a
+    // server that nobody is sent to notices by itself when all is well again.
     if (services.store.is_failing()) {
       const std::string id = make_ordered_id(services.clock.now(), services.random);
       const UnixTime until = services.clock.now();
@@ -79,7 +79,8 @@ console::Templates::Assets Assets::urls() const {
 http::Response Assets::style() const { return asset("style.css", "text/css; charset=utf-8"); }
 http::Response Assets::icon() const { return asset("icon.svg", "image/svg+xml"); }
 
-http::Handler make_public_handler(oauth::Services& services, console::FrontChannel& pages,
+http::Handler make_public_handler(oauth::Services& services, oauth::Transmitter& transmitter,
+                                  oauth::StatusLists& status_lists, console::FrontChannel& pages,
                                   const Assets& assets, const http::Listen& listen) {
   using http::Request;
   const std::string base = path_of_issuer(services.settings.issuer);
@@ -108,6 +109,22 @@ http::Handler make_public_handler(oauth::Services& services, console::FrontChann
     add("GET", "/.well-known/openid-configuration" + base, metadata);
     add("GET", base + "/.well-known/oauth-authorization-server", metadata);
   }
+  add("GET", base + "/statuslists", [&status_lists](Request& r) { return status_lists.serve(r); });
+  add("GET", "/.well-known/ssf-configuration" + base,
+      [&services](Request&) { return ready(oauth::ssf_configuration(services)); });
+  const auto signals = [&](std::string_view method, const std::string& path, auto endpoint) {
+    add(method, base + "/ssf/" + path,
+        [&transmitter, endpoint](Request& r) { return endpoint(transmitter, r); });
+  };
+  signals("POST", "streams", &oauth::ssf_create);
+  signals("GET", "streams", &oauth::ssf_read);
+  signals("PATCH", "streams", &oauth::ssf_update);
+  signals("PUT", "streams", &oauth::ssf_replace);
+  signals("DELETE", "streams", &oauth::ssf_delete);
+  signals("GET", "status", &oauth::ssf_read_status);
+  signals("POST", "status", &oauth::ssf_set_status);
+  signals("POST", "verify", &oauth::ssf_verify);
+  signals("POST", "poll", &oauth::ssf_poll);
   add("GET", base + "/login", [&pages](Request& r) { return pages.show_login(r); });
   add("POST", base + "/login", [&pages](Request& r) { return pages.login(r); });
   add("POST", base + "/switch-account", [&pages](Request& r) { return pages.switch_account(r); });

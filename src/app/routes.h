@@ -7,6 +7,8 @@
 #include "console/templates.h"
 #include "http/server.h"
 #include "oauth/services.h"
+#include "oauth/signals/transmitter.h"
+#include "oauth/status_list.h"
 
 namespace behalf::app {
 
@@ -23,7 +25,8 @@ class Assets {
   std::string version_;
 };
 
-http::Handler make_public_handler(oauth::Services& services, console::FrontChannel& front_channel,
+http::Handler make_public_handler(oauth::Services& services, oauth::Transmitter& transmitter,
+                                  oauth::StatusLists& status_lists, console::FrontChannel& front_channel,
                                   const Assets& assets, const http::Listen& listen);
 
 }  // namespace behalf::app

@@ -5,6 +5,7 @@
 #include "console/admin_api.h"
 #include "console/front_channel.h"
 #include "crypto/hash.h"
+#include "oauth/signals/transmitter.h"
 #include "store/connect.h"
 
 namespace behalf::app {
@@ -36,8 +37,11 @@ struct Runtime::Parts {
         store(connector_for(from),
               [](std::string_view bytes) { return std::string(as_text(crypto::sha256(bytes))); }),
         passwords(from.password_threads),
-        limits(config.settings.limits, config.settings.pushed_request_lifetime, config.settings.interaction_lifetime, clock, random),
+        limits(config.settings.limits, config.settings.pushed_request_lifetime,
+               config.settings.interaction_lifetime, clock, random),
         services{config.settings, clock, random, store, keys, token_cache, verifying_keys, passwords, limits},
+        transmitter(services),
+        status_lists(services),
         assets(config.settings.issuer),
         templates(embedded_web(), assets.urls()),
         front_channel(services, templates),
@@ -51,6 +55,8 @@ struct Runtime::Parts {
   oauth::PasswordPool passwords;
   oauth::Limits limits;
   oauth::Services services;
+  oauth::Transmitter transmitter;
+  oauth::StatusLists status_lists;
   Assets assets;
   console::Templates templates;
   console::FrontChannel front_channel;
@@ -58,11 +64,18 @@ struct Runtime::Parts {
 };
 
 Runtime::Runtime(const Config& config, Clock& clock, Random& random)
-    : parts_(std::make_unique<Parts>(config, clock, random)) {}
+    : parts_(std::make_unique<Parts>(config, clock, random)) {
+  std::vector<std::string> ids;
+  for (const crypto::VerifyingKey& key : parts_->keys.verifying_keys()) ids.push_back(key.key_id());
+  parts_->store.run([&](store::Transaction& transaction) { transaction.publish_keys(ids, clock.now()); });
+}
 Runtime::~Runtime() = default;
 
+void Runtime::stop_waiting() { parts_->transmitter.close(); }
+
 http::Handler Runtime::public_handler() {
-  return make_public_handler(parts_->services, parts_->front_channel, parts_->assets, parts_->config.listen);
+  return make_public_handler(parts_->services, parts_->transmitter, parts_->status_lists,
+                             parts_->front_channel, parts_->assets, parts_->config.listen);
 }
 http::Handler Runtime::admin_handler() {
   return [this](http::Request& request) { return parts_->admin.handle(request); };

@@ -22,6 +22,9 @@ class Runtime {
   http::Handler admin_handler();
   oauth::Services& services();
 
+  // Answers every request that waits for something to happen: before the servers stop, and for good.
+  void stop_waiting();
+
   // Forgets what expired a day ago, a bounded amount a call; true if there may be more.
   bool purge();
 

@@ -64,6 +64,7 @@ int serve(const std::string& config_path) {
         log_fault("purge", fault.what());
       }
     }
+    runtime.stop_waiting();
     server.stop(kGrace);
     admin.stop(Seconds{1});
     return kOk;

@@ -53,19 +53,17 @@ std::string_view narrowing_of(const Resource& was, const Resource& is) {
   return was.scope_set().is_at_most(is.scope_set()) ? std::string_view{} : "resource_scopes_narrowed";
 }
 
-Disclosed disclosed(const Node& node, ChainDisclosure disclosure) {
-  if (node.hides_act) return {.actors = 0, .via = false};
-  if (disclosure == ChainDisclosure::kFull) return {.actors = node.chain.depth(), .via = true};
-  return {.actors = std::min<size_t>(1, node.chain.depth()), .via = false};
-}
-
-std::vector<std::string_view> hidden_names(const Node& node, ChainDisclosure disclosure) {
-  const Disclosed shown = disclosed(node, disclosure);
+std::vector<std::string_view> hidden_names(const Node& node, const Resource* resource) {
   std::vector<std::string_view> hidden;
-  for (size_t i = shown.actors; i < node.chain.depth(); ++i) hidden.push_back(node.chain.actors[i].id);
-  if (!shown.via) {
+  const bool shows_outermost_only =
+      resource != nullptr && resource->chain_disclosure == ChainDisclosure::kOutermost;
+  if (node.hides_act || shows_outermost_only) {
+    for (size_t i = node.hides_act ? 0 : 1; i < node.chain.depth(); ++i)
+      hidden.push_back(node.chain.actors[i].id);
     for (const ClientStamp& client : node.via) hidden.push_back(client.id.text());
   }
+  const bool renames_people = resource != nullptr && resource->subject_type == SubjectType::kPairwise;
+  if (renames_people && node.subject.kind == SubjectKind::kUser) hidden.push_back(node.subject.id);
   std::sort(hidden.begin(), hidden.end());
   hidden.erase(std::unique(hidden.begin(), hidden.end()), hidden.end());
   return hidden;

@@ -51,14 +51,9 @@ std::string_view narrowing_of(const Agent& was, const Agent& is);
 std::string_view narrowing_of(const Client& was, const Client& is);
 std::string_view narrowing_of(const Resource& was, const Resource& is);
 
-// What a JWT of this node shows of who passed it on, where the resource is shown that much.
-struct Disclosed {
-  size_t actors = 0;  // of the chain, the newest first
-  bool via = true;    // the clients of the nodes above
-};
-Disclosed disclosed(const Node& node, ChainDisclosure disclosure);
-// The names the node rests on that its JWT does not show.
-std::vector<std::string_view> hidden_names(const Node& node, ChainDisclosure disclosure);
+// The names the node rests on that its JWT for that resource does not show: agents and clients where the
+// chain is not shown, the person where the resource knows people by names of its own.
+std::vector<std::string_view> hidden_names(const Node& node, const Resource* resource);
 
 // Can be shown to somebody who does not ask us: a JWT for a resource that has not ended or expired.
 bool is_offline_token(const Node& node, UnixTime now);

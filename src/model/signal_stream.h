@@ -30,6 +30,8 @@ struct SignalStream {
   std::string verification_jti;               // of the verification event that waits; empty: none does
   std::string verification_state;
   UnixTime created_at;
+  std::string pusher;     // which server delivers it, until when; another takes over then
+  UnixTime pusher_until;
 };
 
 }  // namespace behalf

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "crypto/jwt.h"
+#include "oauth/status_list.h"
 
 namespace behalf::oauth {
 namespace {
@@ -143,6 +144,7 @@ void add_claims(json::ObjectWriter& writer, const Services& services, const Node
     writer.add_raw("act", act_json(settings.issuer, node.chain, most));
   }
   if (shows_whole_chain(node, resource)) add_via(writer, node);
+  if (node.status_place) writer.add_raw("status", status_claim(settings.issuer, *node.status_place));
   if (!node.may_act.is_null()) writer.add_raw("may_act", json::write(node.may_act));
   if (node.sign_in) {
     writer.add("auth_time", node.sign_in->auth_time.seconds()).add_unless_empty("acr", node.sign_in->acr);

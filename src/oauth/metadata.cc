@@ -27,10 +27,12 @@ http::Response server_metadata(const Services& services) {
   json::Value::Array grants;
   for (const GrantType* type : grant_types()) grants.emplace_back(type->name);
   if (services.settings.legacy_draft00) grants.emplace_back(kDraft00GrantType);
+  bool has_status_lists = false;
   ScopeSet scopes{"offline_access"};
   json::Value::Array resources;
   for (const auto& resource : services.store.registry().resources()) {
     scopes = scopes.unite(resource->scope_set());
+    has_status_lists = has_status_lists || resource->status_list;
     if (const auto parts = split_uri(resource->id.text()); parts && parts->authority)
       resources.emplace_back(resource->id.text());
   }
@@ -52,6 +54,7 @@ http::Response server_metadata(const Services& services) {
   out.set("introspection_endpoint", issuer + "/introspect");
   out.set("revocation_endpoint", issuer + "/revoke");
   out.set("jwks_uri", issuer + "/jwks");
+  if (has_status_lists) out.set("status_list_aggregation_endpoint", issuer + "/statuslists");
   out.set("scopes_supported", std::move(scope_names));
   out.set("response_types_supported", list_of({"code"}));
   out.set("response_modes_supported", list_of({"query", "form_post"}));

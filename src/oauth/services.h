@@ -39,6 +39,7 @@ struct Settings {
   bool obo_emit_act = true;     // false: On-Behalf-Of tokens carry no `act`, as Microsoft's do (D-82)
   ErrorDialect error_dialect = ErrorDialect::kRegistered;  // (D-10)
   LimitSettings limits;
+  std::vector<std::string> push_hosts;  // where security events may be pushed to: "host" or "host:port"
 };
 
 // How long an expired node is kept. A refresh token that was passed on lives no longer than this, so that the

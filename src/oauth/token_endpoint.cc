@@ -4,6 +4,7 @@
 
 #include "oauth/draft00.h"
 #include "oauth/form.h"
+#include "oauth/status_list.h"
 
 namespace behalf::oauth {
 namespace {
@@ -109,6 +110,9 @@ Task<http::Response> attempt(Call& call) {
     }
     if (issuance && is_opaque(*issuance))
       issuance->access_token.secret_hash = call.services.keys.lookup_hash(opaque_secret);
+    else if (issuance && issuance->resource != nullptr && issuance->resource->status_list)
+      issuance->access_token.status_place =
+          scatter_status_place(call.services.keys, transaction.take_status_place());
     if (issuance)
       record_issuance(call, transaction, *issuance);
     else

@@ -281,6 +281,8 @@ std::string write_document(const SignalStream& stream) {
       .add("verified_at", stream.verified_at.milliseconds)
       .add_unless_empty("verification_jti", stream.verification_jti)
       .add_unless_empty("verification_state", stream.verification_state)
+      .add_unless_empty("pusher", stream.pusher)
+      .add("pusher_until", stream.pusher_until.milliseconds)
       .add("created_at", stream.created_at.milliseconds);
   std::string events = "[";
   for (const std::string& event : stream.events_requested) {
@@ -303,6 +305,8 @@ void read_document(std::string_view text, SignalStream& stream) {
   stream.verification_jti = text_of(value, "verification_jti");
   stream.verification_state = text_of(value, "verification_state");
   stream.created_at = {number_of(value, "created_at")};
+  stream.pusher = text_of(value, "pusher");
+  stream.pusher_until = {number_of(value, "pusher_until")};
   const json::Value* events = value.find("events");
   if (events == nullptr || events->array() == nullptr) return;
   for (const json::Value& event : *events->array()) {

@@ -20,13 +20,16 @@ constexpr std::chrono::milliseconds kFaultPause{250};
 
 struct RevocationLog::Impl {
   mutable std::mutex mutex;
-  std::condition_variable wake;
+  std::condition_variable wake;     // of the log's thread
+  std::condition_variable changed;  // for threads that wait for more
   // All guarded by the mutex.
   std::deque<std::shared_ptr<const Revocation>> items;  // without a gap, the last is `newest`
   int64_t newest = 0;
   int64_t forgotten = 0;  // the newest that memory no longer has
   std::vector<Awaiter*> waiting;
-  uint64_t ticket = 0;  // of the last who asked to be caught up
+  size_t sleeping = 0;   // threads that wait for more
+  uint64_t stirred = 0;  // how often stir() was called
+  uint64_t ticket = 0;   // of the last who asked to be caught up
   bool is_closed = false;
   bool is_stopping = false;
   Fetch fetch;
@@ -43,6 +46,7 @@ struct RevocationLog::Impl {
       forgotten = items.front()->sequence;
       items.pop_front();
     }
+    if (!more.empty() && sleeping > 0) changed.notify_all();
   }
 
   // Takes out of `waiting` whoever need not wait any more. `caught_up`: every ticket until it has been
@@ -96,8 +100,8 @@ struct RevocationLog::Impl {
     std::unique_lock lock(mutex);
     auto next_fetch = SteadyClock::time_point::min();
     while (!is_stopping) {
-      if (waiting.empty()) {
-        wake.wait(lock, [this] { return is_stopping || !waiting.empty(); });
+      if (waiting.empty() && (sleeping == 0 || !fetch)) {
+        wake.wait(lock, [this] { return is_stopping || !waiting.empty() || (sleeping > 0 && fetch); });
         continue;
       }
       uint64_t served = 0;
@@ -128,13 +132,13 @@ struct RevocationLog::Impl {
       if (fetch && somebody_asks()) continue;
       const uint64_t known_ticket = ticket;
       const int64_t known_newest = newest;
-      const auto stirred = [&] {
+      const auto has_cause = [&] {
         return is_stopping || is_closed || ticket != known_ticket || newest != known_newest;
       };
       if (until == SteadyClock::time_point::max())
-        wake.wait(lock, stirred);
+        wake.wait(lock, has_cause);
       else
-        wake.wait_until(lock, until, stirred);
+        wake.wait_until(lock, until, has_cause);
     }
   }
 };
@@ -200,12 +204,38 @@ void RevocationLog::Awaiter::await_resume() const {
   if (fault_) std::rethrow_exception(fault_);
 }
 
+void RevocationLog::wait_for_more(int64_t seen, std::chrono::milliseconds patience) {
+  std::unique_lock lock(impl_->mutex);
+  ++impl_->sleeping;
+  if (impl_->fetch) impl_->wake.notify_all();
+  impl_->changed.wait_for(lock, patience, [this, seen, before = impl_->stirred] {
+    return impl_->is_closed || impl_->newest > seen || impl_->stirred != before;
+  });
+  --impl_->sleeping;
+}
+
+void RevocationLog::stir() {
+  std::vector<Awaiter*> ready;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    ++impl_->stirred;
+    impl_->changed.notify_all();
+    std::erase_if(impl_->waiting, [&](Awaiter* each) {
+      const bool is_for_more = each->what_ == Awaiter::For::kMore;
+      if (is_for_more) ready.push_back(each);
+      return is_for_more;
+    });
+  }
+  Impl::resume(ready);
+}
+
 void RevocationLog::close() {
   {
     const std::lock_guard lock(impl_->mutex);
     impl_->is_closed = true;
   }
   impl_->wake.notify_all();
+  impl_->changed.notify_all();
 }
 
 bool RevocationLog::is_closed() const {

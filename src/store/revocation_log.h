@@ -71,6 +71,10 @@ class RevocationLog {
   Awaiter more(int64_t seen, std::chrono::milliseconds patience) {
     return {*this, Awaiter::For::kMore, seen, patience};
   }
+  // The same for a thread of its own; never on a loop's.
+  void wait_for_more(int64_t seen, std::chrono::milliseconds patience);
+  // Ends every wait for more, as if time were up: something else than a revocation has happened.
+  void stir();
   // Ends every wait, and those to come at once: the server stops.
   void close();
   bool is_closed() const;

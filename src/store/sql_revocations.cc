@@ -182,8 +182,7 @@ void SqlTransaction::remember_hidden(const Node& node) {
   constexpr Statement kRemember{
       "INSERT INTO hidden_names (name, node_id, kept_until) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"};
   const UnixTime until = node.expires_at + kVerifierLeeway;
-  for (const std::string_view name :
-       hidden_names(node, resource == nullptr ? ChainDisclosure::kFull : resource->chain_disclosure)) {
+  for (const std::string_view name : hidden_names(node, resource.get())) {
     database_.execute(kRemember, {name, node.id.text(), until.milliseconds});
   }
 }
@@ -224,6 +223,15 @@ int64_t SqlTransaction::last_revocation() {
   constexpr Statement kLast{"SELECT revocations FROM head WHERE id = 1"};
   database_.query(kLast, {}, [&](const Row& row) { last = row.integer(0); });
   return last;
+}
+
+std::optional<std::pair<int64_t, int64_t>> SqlTransaction::status_places() {
+  std::optional<std::pair<int64_t, int64_t>> places;
+  constexpr Statement kEnds{"SELECT MIN(place), MAX(place) FROM status_places"};
+  database_.query(kEnds, {}, [&](const Row& row) {
+    if (!row.is_null(0)) places.emplace(row.integer(0), row.integer(1));
+  });
+  return places;
 }
 
 // ---- Streams ----

@@ -370,19 +370,16 @@ std::vector<Node> SqlTransaction::list_lineage(const NodeId& root, size_t limit)
   return nodes;
 }
 
-std::vector<StatusPlace> SqlTransaction::list_status_places(int64_t list, UnixTime now) {
-  std::vector<StatusPlace> places;
+std::vector<std::shared_ptr<const Node>> SqlTransaction::list_status_places(int64_t from, int64_t to,
+                                                                            UnixTime now) {
+  std::vector<std::shared_ptr<const Node>> nodes;
   constexpr Statement kList{
       "SELECT " NODE_COLUMNS
       " FROM nodes WHERE id IN (SELECT node_id FROM status_places WHERE place >= $1 AND "
       "place < $2) AND expires_at > $3"};
-  database_.query(kList, {list * kStatusListSize, (list + 1) * kStatusListSize, now.milliseconds},
-                  [&](const Row& row) {
-                    auto node = std::make_shared<const Node>(read_node(row));
-                    const int64_t place = node->status_place.value_or(0);
-                    places.push_back({.position = place - list * kStatusListSize, .node = std::move(node)});
-                  });
-  return places;
+  database_.query(kList, {from, to, now.milliseconds},
+                  [&](const Row& row) { nodes.push_back(std::make_shared<const Node>(read_node(row))); });
+  return nodes;
 }
 
 std::vector<Node> SqlTransaction::list_grant_nodes(const GrantId& grant, size_t limit) {
@@ -404,7 +401,7 @@ void SqlTransaction::insert_node(Node node) {
                     {node.id.text(), name_of(node.kind), node.root.text(), nullable(node.parent.text()),
                      nullable(node.grant.text()), nullable(node.secret_hash), node.issued_at.milliseconds,
                      node.expires_at.milliseconds, document});
-  if (node.hides_act || node.chain.depth() > 1 || !node.via.empty()) remember_hidden(node);
+  if (node.kind == NodeKind::kAccessToken) remember_hidden(node);
   if (node.status_place) {
     constexpr Statement kPlace{"INSERT INTO status_places (place, node_id, kept_until) VALUES ($1, $2, $3)"};
     database_.execute(kPlace, {*node.status_place, node.id.text(), node.expires_at.milliseconds});

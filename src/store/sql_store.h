@@ -103,7 +103,9 @@ class SqlTransaction final : public Transaction {
   int64_t last_revocation() override;
   std::optional<SignalStream> find_stream(const StreamId& id) override;
   std::vector<SignalStream> list_streams(const ClientId& client) override;
-  std::vector<StatusPlace> list_status_places(int64_t list, UnixTime now) override;
+  std::vector<std::shared_ptr<const Node>> list_status_places(int64_t from, int64_t to,
+                                                              UnixTime now) override;
+  std::optional<std::pair<int64_t, int64_t>> status_places() override;
 
   bool put_user(const User& user, UnixTime now) override;
   bool put_agent(const Agent& agent, UnixTime now) override;

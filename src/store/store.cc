@@ -49,13 +49,13 @@ void prepare_schema(Database& database) {
 
 struct Store::Impl {
   RegistryView registry;
-  RevocationLog revocations;
+  std::unique_ptr<Database> follower;  // the revocation log's thread; null where nobody else writes
+  RevocationLog revocations;           // after it: its thread uses it to the end
   WriterState state;
   bool prepared = false;         // the schema is there; committing thread, and before it has work
   int64_t known_generation = 0;  // of what is in `registry` and the caches; committing thread only
   std::atomic<int64_t> high_water{0};
   std::unique_ptr<Database> reader;
-  std::unique_ptr<Database> follower;  // the revocation log's thread; null where nobody else writes
   std::unique_ptr<Committer> committer;
 
   // The reading thread: one connection, one snapshot a work.
@@ -99,9 +99,6 @@ struct Store::Impl {
 
   void end_batch(Database& database) {
     if (state.registry_changed || state.endings) ++state.generation;
-    // What is decided after this is later than what was revoked: ids tell it to the millisecond.
-    for (const auto& item : state.revocations)
-      state.high_water = std::max(state.high_water, item->at.milliseconds + 1);
     constexpr Statement kLeave{
         "UPDATE head SET sequence = $1, hash = $2, generation = $3, high_water = $4, revocations = $5, "
         "status_places = $6 WHERE id = 1"};

@@ -66,11 +66,6 @@ struct AuditFilter {
 
 // How many tokens share one status list (draft-ietf-oauth-status-list).
 inline constexpr int64_t kStatusListSize = 65'536;
-// A token's place in one list; which bit it is, the list's maker decides.
-struct StatusPlace {
-  int64_t position = 0;
-  std::shared_ptr<const Node> node;
-};
 
 class ReadTransaction {
  public:
@@ -109,8 +104,11 @@ class ReadTransaction {
   virtual std::optional<SignalStream> find_stream(const StreamId& id) = 0;
   // All of them where no client is named.
   virtual std::vector<SignalStream> list_streams(const ClientId& client) = 0;
-  // Every token that has a place in that status list and has not expired.
-  virtual std::vector<StatusPlace> list_status_places(int64_t list, UnixTime now) = 0;
+  // The tokens that have not expired and whose place in the status lists is from there until before that.
+  virtual std::vector<std::shared_ptr<const Node>> list_status_places(int64_t from, int64_t to,
+                                                                      UnixTime now) = 0;
+  // The first and the last place that is taken.
+  virtual std::optional<std::pair<int64_t, int64_t>> status_places() = 0;
 };
 
 class Transaction : public ReadTransaction {

@@ -253,7 +253,7 @@ TEST_F(Bearer, via_names_the_clients_it_was_passed_on_through) {
 TEST_F(Bearer, a_token_whose_resource_is_gone_has_nothing_left) {
   const std::string t1 = server.flow("ca", "a1", "r1.read").text("access_token");
   ASSERT_TRUE(server.is_active("ca", t1));
-  server.services().store.run([](store::Transaction& transaction) { transaction.remove_resource(ResourceId(kR1)); });
+  server.services().store.run([&](store::Transaction& transaction) { transaction.remove_resource(ResourceId(kR1), server.clock.now()); });
   EXPECT_FALSE(server.is_active("ca", t1));
 }
 

@@ -278,6 +278,18 @@ TEST_P(RevocationStore, ANameThatATokenDoesNotShowEndsItByItself) {
     over.expires_at = kNow + Seconds{1};
     transaction.insert_node(over);
   });
+  run([&](Transaction& transaction) {
+    Resource renaming = make_resource("https://p.example/");
+    renaming.subject_type = SubjectType::kPairwise;
+    transaction.put_resource(renaming, kNow);
+    Node renamed = make_node("renamed");
+    renamed.resource = ResourceId("https://p.example/"s);
+    transaction.insert_node(renamed);
+    Node software = renamed;
+    software.id = software.root = NodeId("software"s);
+    software.subject = {.kind = SubjectKind::kClient, .id = "e", .epoch = 1};
+    transaction.insert_node(software);
+  });
   const UnixTime later = kNow + Seconds{300};
   run([&](Transaction& transaction) {
     Agent less = agent();
@@ -288,6 +300,8 @@ TEST_P(RevocationStore, ANameThatATokenDoesNotShowEndsItByItself) {
   run([&](Transaction& transaction) { EXPECT_TRUE(transaction.put_client(stopped(client()), later)); });
   EXPECT_EQ(news(), (Ids{"principal c", "token discreet", "token without"}));
   EXPECT_EQ(last()->until, kNow + Seconds{600} + kVerifierLeeway);
+  run([&](Transaction& transaction) { EXPECT_TRUE(transaction.put_user(stopped(user()), later)); });
+  EXPECT_EQ(news(), (Ids{"principal u", "token renamed"})) << "a resource that knows people by names of its own";
 }
 
 TEST_P(RevocationStore, WhatIsRolledBackRevokesNothing) {
@@ -302,12 +316,11 @@ TEST_P(RevocationStore, WhatIsRolledBackRevokesNothing) {
   EXPECT_EQ(news(), Ids{"principal u"});
 }
 
-TEST_P(RevocationStore, ATimeIsNeverBeforeWhatWasDecidedAndWhatFollowsIsLater) {
+TEST_P(RevocationStore, ATimeIsNeverBeforeWhatWasDecided) {
   populate();
   run([](Transaction& transaction) { transaction.append_audit(make_record("e"), kNow + Seconds{5}); });
   run([](Transaction& transaction) { EXPECT_TRUE(transaction.put_user(stopped(user()), kNow)); });
   EXPECT_EQ(last()->at, kNow + Seconds{5}) << "a token decided before may say that time";
-  EXPECT_GT(store().high_water(), last()->at) << "a token decided afterwards must say a later one";
 }
 
 TEST_P(RevocationStore, TheSequenceOutlivesWhatWasForgottenAndARestart) {
@@ -439,15 +452,21 @@ TEST_P(RevocationStore, APlaceInAStatusListIsGivenOnceAndFoundAgain) {
   reopen();
   run([&](Transaction& transaction) { places.push_back(transaction.take_status_place()); });
   EXPECT_GT(places[2], places[1]);
-  const auto list = [&](int64_t number, UnixTime now) {
-    return ask_reader([&](ReadTransaction& t) { return t.list_status_places(number, now); });
+  const auto list = [&](int64_t from, int64_t to, UnixTime now) {
+    return ask_reader([&](ReadTransaction& t) { return t.list_status_places(from, to, now); });
   };
-  const auto found = list(0, kNow);
+  const auto found = list(0, 100, kNow);
   ASSERT_EQ(found.size(), 1U);
-  EXPECT_EQ(found[0].position, places[1]);
-  EXPECT_EQ(found[0].node->id.text(), "n1");
-  EXPECT_EQ(list(1, kNow).size(), 0U);
-  EXPECT_EQ(list(0, kNow + Seconds{600}).size(), 0U) << "what has expired is not asked about";
+  EXPECT_EQ(found[0]->status_place, places[1]);
+  EXPECT_EQ(found[0]->id.text(), "n1");
+  EXPECT_EQ(list(0, places[1], kNow).size(), 0U);
+  EXPECT_EQ(list(places[1] + 1, 100, kNow).size(), 0U);
+  EXPECT_EQ(list(0, 100, kNow + Seconds{600}).size(), 0U) << "what has expired is not asked about";
+  const auto taken = ask_reader([](ReadTransaction& t) { return t.status_places(); });
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(*taken, std::pair(places[1], places[1]));
+  run([](Transaction& t) { EXPECT_EQ(t.purge_revocations(kNow + Seconds{601}, 10), 1U); });
+  EXPECT_FALSE(ask_reader([](ReadTransaction& t) { return t.status_places(); }));
 }
 
 // As a release before this one left it.

@@ -2,6 +2,7 @@
 // and whatever is to happen once happens once.
 #include <atomic>
 #include <barrier>
+#include <future>
 
 #include "store/store_contract.h"
 
@@ -224,6 +225,56 @@ TEST(OpeningTogether, TwoServersThatStartOnAnEmptyDatabaseBothStart) {
     EXPECT_EQ(failures[1], "");
     EXPECT_EQ(verified_length(whole_log(*open_store(store::postgres_connector(address)))), 2);
   }
+}
+
+Task<int64_t> newest_when_caught_up(Store& store) {
+  co_await store.revocations().caught_up();
+  co_return store.revocations().newest();
+}
+int64_t wait_for(Task<int64_t> task) {
+  std::promise<int64_t> promise;
+  start(std::move(task), [&](std::optional<int64_t> value, std::exception_ptr fault) {
+    if (fault)
+      promise.set_exception(fault);
+    else
+      promise.set_value(*value);
+  });
+  return promise.get_future().get();
+}
+
+TEST_F(TwoStores, WhatOneRevokedTheOtherKnowsOnceItHasCaughtUpAndSoonByItself) {
+  one().run([](Transaction& transaction) { EXPECT_TRUE(transaction.put_user(make_user("u", "u"), kNow)); });
+  const auto renew = [](Store& store, int64_t epoch) {
+    store.run([&](Transaction& transaction) {
+      User user = make_user("u", "u");
+      user.epoch = epoch;
+      EXPECT_TRUE(transaction.put_user(user, kNow));
+    });
+  };
+  for (int64_t i = 1; i <= 20; ++i) {
+    Store& revoking = i % 2 == 0 ? one() : two();
+    Store& asking = i % 2 == 0 ? two() : one();
+    renew(revoking, i + 1);
+    EXPECT_EQ(wait_for(newest_when_caught_up(asking)), i) << "acknowledged there before it was asked for here";
+    const auto items = asking.revocations().after(0, 100);
+    ASSERT_TRUE(items);
+    ASSERT_EQ(items->size(), static_cast<size_t>(i)) << "without a gap and nothing twice";
+    for (int64_t k = 0; k < i; ++k) EXPECT_EQ((*items)[static_cast<size_t>(k)]->sequence, k + 1);
+  }
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    renew(one(), 100);
+  });
+  const auto began = std::chrono::steady_clock::now();
+  two().revocations().wait_for_more(20, std::chrono::seconds(20));
+  EXPECT_EQ(two().revocations().newest(), 21);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
+  later.join();
+}
+
+TEST_F(TwoStores, AServerThatStopsDoesNotPretendToHaveCaughtUp) {
+  two().revocations().close();
+  EXPECT_THROW(wait_for(newest_when_caught_up(two())), store::StoreUnavailable);
 }
 
 }  // namespace

@@ -267,6 +267,7 @@ TestServer::TestServer(const std::string& postgres) {
 }
 
 TestServer::~TestServer() {
+  runtime_->stop_waiting();
   server_.reset();
   admin_.reset();
   runtime_.reset();
@@ -293,6 +294,7 @@ void TestServer::configure(const std::function<void(oauth::Settings&)>& change) 
 }
 
 void TestServer::restart() {
+  runtime_->stop_waiting();
   server_.reset();
   admin_.reset();
   runtime_.reset();
