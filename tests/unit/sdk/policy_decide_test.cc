@@ -30,8 +30,7 @@ paths = ["/week"])");
   EXPECT_EQ(other.rule, "");
 }
 
-// Security 256.
-TEST(PolicyDecide, a_method_is_allowed_by_its_name_alone) {
+TEST(PolicyDecide, a_method_is_allowed_by_its_name_alone) {  // 256
   const auto policy = policy_of(R"(
 [[rule]]
 name = "read"
@@ -97,8 +96,7 @@ token = "none")");
   EXPECT_EQ(effect_of(*policy, request("GET", "/health"), token()), Effect::kAllow) << "a token does no harm";
 }
 
-// I-04.
-TEST(PolicyDecide, missing_scope_names_all_that_is_needed) {
+TEST(PolicyDecide, missing_scope_names_all_that_is_needed) {  // I-04, D-39
   const auto policy = policy_of(R"(
 [[rule]]
 name = "write"
@@ -115,8 +113,7 @@ scopes = ["calendar.write", "calendar.read"])");
             Effect::kInsufficientScope);
 }
 
-// I-06.
-TEST(PolicyDecide, an_agent_that_must_act_and_does_not) {
+TEST(PolicyDecide, an_agent_that_must_act_and_does_not) {  // I-06, D-41
   const auto policy = policy_of(R"(
 [[rule]]
 name = "agents"
@@ -157,8 +154,7 @@ paths = ["/week"]
 actors = ["agent-calendar"]
 scopes = ["calendar.read"])";
 
-// I-07.
-TEST(PolicyDecide, another_agent_is_unauthorized_and_more_scope_would_not_help) {
+TEST(PolicyDecide, another_agent_is_unauthorized_and_more_scope_would_not_help) {  // I-07, D-41
   const auto policy = policy_of(kOneAgent);
   EXPECT_EQ(effect_of(*policy, request("GET", "/week"), token()), Effect::kAllow);
   EXPECT_EQ(effect_of(*policy, request("GET", "/week"), token({"agent-mail"})), Effect::kActorUnauthorized);
@@ -168,15 +164,13 @@ TEST(PolicyDecide, another_agent_is_unauthorized_and_more_scope_would_not_help) 
       << "who names agents means agents";
 }
 
-// I-09.
-TEST(PolicyDecide, an_inner_member_permits_nothing) {
+TEST(PolicyDecide, an_inner_member_permits_nothing) {  // I-09, D-71
   const auto policy = policy_of(kOneAgent);
   EXPECT_EQ(effect_of(*policy, request("GET", "/week"), token({"agent-mail", "agent-calendar"})),
             Effect::kActorUnauthorized);
 }
 
-// I-10.
-TEST(PolicyDecide, an_inner_member_that_is_forbidden_as_actor_is_noted) {
+TEST(PolicyDecide, an_inner_member_that_is_forbidden_as_actor_is_noted) {  // I-10, D-71
   const auto policy = policy_of(std::string(R"(
 [[rule]]
 name = "not-mail"
@@ -188,8 +182,7 @@ actors = ["agent-mail"])") + kOneAgent);
   EXPECT_EQ(effect_of(*policy, request("GET", "/week"), token({"agent-mail"})), Effect::kActorUnauthorized);
 }
 
-// Security 262; D-71: a member can forbid.
-TEST(PolicyDecide, a_member_forbids_where_a_rule_says_so) {
+TEST(PolicyDecide, a_member_forbids_where_a_rule_says_so) {  // 262
   for (const char* text : {R"(
 [[rule]]
 name = "never-mail"
@@ -221,7 +214,7 @@ chain_forbids = ["agent-mail"])"}) {
   }
 }
 
-TEST(PolicyDecide, a_chain_may_be_too_long_or_have_strangers) {
+TEST(PolicyDecide, a_chain_may_be_too_long_or_have_strangers) {  // 262
   const auto policy = policy_of(R"(
 [[rule]]
 name = "short"
@@ -269,8 +262,7 @@ chain_known = true)");
   EXPECT_EQ(known({"a", "s"}), Effect::kActorUnauthorized);
 }
 
-// I-11.
-TEST(PolicyDecide, a_pair_of_person_and_agent_can_be_denied) {
+TEST(PolicyDecide, a_pair_of_person_and_agent_can_be_denied) {  // I-11
   const auto policy = policy_of(R"(
 [[rule]]
 name = "not-this-pair"
@@ -291,8 +283,7 @@ paths = ["/week"])");
   EXPECT_EQ(effect_of(*policy, request("GET", "/week"), bob), Effect::kAllow);
 }
 
-// I-14, D-43.
-TEST(PolicyDecide, step_up_says_what_sign_in_is_needed) {
+TEST(PolicyDecide, step_up_says_what_sign_in_is_needed) {  // I-14, D-43
   const auto policy = policy_of(R"(
 [[rule]]
 name = "pay"

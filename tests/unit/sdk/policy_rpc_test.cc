@@ -36,7 +36,7 @@ TEST(ParseRpc, reads_calls_batches_notifications_and_answers) {
             "[tools/call ab]");
 }
 
-TEST(ParseRpc, the_media_type_is_exact) {
+TEST(ParseRpc, the_media_type_is_exact) {  // 263
   for (const char* type : {"application/json", " application/json ", "application/json;charset=utf-8",
                            "application/json; charset=UTF-8", "application/json; charset=\"utf-8\""})
     EXPECT_EQ(calls_in(kList, type), "[tools/list]") << type;
@@ -48,13 +48,13 @@ TEST(ParseRpc, the_media_type_is_exact) {
     EXPECT_EQ(calls_in(kList, type), "nothing") << type;
 }
 
-TEST(ParseRpc, what_is_compressed_is_not_read) {
+TEST(ParseRpc, what_is_compressed_is_not_read) {  // 263
   for (const char* encoding : {"gzip", "deflate", "br", "gzip, identity", "identity, identity", "x"})
     EXPECT_EQ(calls_in(kList, "application/json", encoding), "nothing") << encoding;
   EXPECT_EQ(calls_in(kList, "application/json", "identity"), "[tools/list]");
 }
 
-TEST(ParseRpc, what_two_parsers_could_read_differently_is_not_read) {
+TEST(ParseRpc, what_two_parsers_could_read_differently_is_not_read) {  // 263
   for (
       const std::string& body : std::vector<std::string>{
           "", " ", "[]", "null", "1", "\"tools/call\"", "[[" + kList + "]]", "[1]", "[" + kList + ",]",
@@ -163,7 +163,7 @@ TEST(PolicyCalls, rules_name_methods_and_tools) {
             Effect::kDenied);
 }
 
-TEST(PolicyCalls, a_body_that_was_not_read_is_denied_where_a_rule_would_look) {
+TEST(PolicyCalls, a_body_that_was_not_read_is_denied_where_a_rule_would_look) {  // 263
   const auto policy = policy_of(kTools);
   const Delegation may_search = token({"agent-calendar"}, {"search"});
   EXPECT_EQ(effect_of(*policy, request("POST", "/mcp"), may_search), Effect::kDenied);
@@ -188,7 +188,7 @@ paths = ["/**"])");
   EXPECT_EQ(effect_of(*allow_first, request("POST", "/other"), may_search), Effect::kAllow);
 }
 
-TEST(PolicyCalls, a_batch_is_allowed_if_each_call_is) {
+TEST(PolicyCalls, a_batch_is_allowed_if_each_call_is) {  // 263
   const auto policy = policy_of(kTools);
   const Delegation may_search = token({"agent-calendar"}, {"search"});
   EXPECT_EQ(effect_of(*policy, call_of("[" + kList + "," + kSearch + "]"), may_search), Effect::kAllow);
