@@ -16,6 +16,7 @@
 #include "behalf/revocations.h"
 #include "guard/answers.h"
 #include "guard/asked.h"
+#include "guard/decision_point.h"
 #include "guard/identity.h"
 #include "guard/journal.h"
 #include "guard/judge.h"
@@ -161,6 +162,10 @@ struct Guard::Parts {
     const auto read = read_asked(settings, request);
     if (const auto* reason = std::get_if<NotAsked>(&read)) co_return not_asked(*reason);
     Ruling ruling = judge.rule(std::get<Asked>(read), false, now());
+    if (ruling.allowed && !ruling.external_requests.empty()) {
+      auto asking = point.ask(ruling.external, std::move(ruling.external_requests));
+      judge.settle(ruling, co_await asking);
+    }
     const bool kept = co_await journal.keep(ruling.record);
     if (!kept) ruling = unkept();
     const IdentityHeaders who = identity.headers(ruling.who.get(), now());
@@ -183,6 +188,10 @@ struct Guard::Parts {
     }
     Ruling ruling = judge.rule(asked, body == http::Body::kTooLarge, now());
     if (body == http::Body::kTooLarge) ruling.allowed = false;
+    if (ruling.allowed && !ruling.external_requests.empty()) {
+      auto asking = point.ask(ruling.external, std::move(ruling.external_requests));
+      judge.settle(ruling, co_await asking);
+    }
     const bool kept = co_await journal.keep(ruling.record);
     if (!kept) ruling = unkept();
     if (!ruling.allowed) {
@@ -226,6 +235,7 @@ struct Guard::Parts {
   PolicyFile policy;
   const std::string metadata;
   std::optional<Sender> sender;
+  DecisionPoint point;
   std::optional<http::Server> server;  // last: everything else must be there while it serves
 };
 

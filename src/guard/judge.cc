@@ -137,11 +137,28 @@ Ruling Judge::rule(const Asked& asked, bool body_too_large, sdk::Milliseconds no
     return ruling;
   }
   ruling.allowed = true;
-  ruling.needs_external = decision.needs_external;
+  if (decision.needs_external) {
+    ruling.external = *policy->authzen();
+    ruling.external_requests = sdk::authzen_requests(action, ruling.who.get(), now);
+  }
   record.allowed = true;
   record.reason = name_of(decision.effect);
   record.detail = decision.detail;
   return ruling;
+}
+
+void Judge::settle(Ruling& ruling, sdk::AuthzenAnswer said) const {
+  if (said == sdk::AuthzenAnswer::kPermit) return;
+  if (said == sdk::AuthzenAnswer::kFailure && ruling.external.allows_on_failure) {
+    ruling.record.detail = "the external decision point gave no answer, and the policy lets in then";
+    return;
+  }
+  ruling.allowed = false;
+  ruling.record.allowed = false;
+  const bool is_denied = said == sdk::AuthzenAnswer::kDeny;
+  refuse(ruling, challenger_.denied("the policy does not allow this"),
+         is_denied ? "external_denied" : "external_unavailable",
+         is_denied ? "the external decision point says no" : "the external decision point gave no answer");
 }
 
 std::optional<sdk::Refusal> Judge::ended(const std::string& token, sdk::Milliseconds now) {

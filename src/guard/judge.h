@@ -6,7 +6,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "behalf/authzen.h"
 #include "behalf/challenge.h"
 #include "behalf/policy.h"
 #include "behalf/verifier.h"
@@ -22,8 +24,9 @@ struct Ruling {
   // Who asks; null: nobody who could prove it.
   std::shared_ptr<const sdk::Delegation> who;
   std::string token;  // as sent; empty where it is not good
-  // The external decision point must agree, about this action.
-  bool needs_external = false;
+  // Allowed if the external decision point agrees to all of these; empty: nobody else is asked.
+  std::vector<std::string> external_requests;
+  sdk::Authzen external;
   Record record;
 };
 
@@ -43,6 +46,8 @@ class Judge {
   bool needs_body(const Asked& asked) const;
   // `body_too_large`: it was needed, and is more than is read.
   Ruling rule(const Asked& asked, bool body_too_large, sdk::Milliseconds now);
+  // What the external decision point said of a ruling that wanted to know.
+  void settle(Ruling& ruling, sdk::AuthzenAnswer said) const;
   // What was allowed with this token and may be going on still: nothing, or why it must end.
   std::optional<sdk::Refusal> ended(const std::string& token, sdk::Milliseconds now);
 
