@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <set>
 #include <stdexcept>
+#include <thread>
 
 #include "behalf/keys.h"
 #include "behalf/revocations.h"
@@ -217,6 +220,10 @@ TEST(Verifier, a_chain_may_be_as_long_as_is_said_and_no_longer) {
 TEST(Verifier, time_has_edges) {
   Api api;
   const json::Value claims = delegated_claims();  // 600 s from kNow
+  const std::string seen = sign(claims);
+  EXPECT_EQ(api.judge(seen), "accepted");
+  EXPECT_EQ(api.judge(seen, kNowMs + 599'999), "accepted");
+  EXPECT_EQ(api.judge(seen, kNowMs + 600'000), "expired") << "seen before";
   EXPECT_EQ(api.read(claims, kNowMs + 599'999), "accepted");
   EXPECT_EQ(api.read(claims, kNowMs + 600'000), "expired");
   EXPECT_EQ(api.read(claims, kNowMs + 601'000), "expired");
@@ -278,9 +285,10 @@ TEST(Verifier, stops_at_each_kind_of_revocation_a_token_seen_before_too) {
   };
   for (const Case& c : cases) {
     Api api;
-    EXPECT_EQ(api.read(claims), "accepted");
+    const std::string token = sign(claims);  // every signature is another token
+    EXPECT_EQ(api.judge(token), "accepted");
     api.revocations.add({c.kind, c.id, c.at, kNowMs + 3'600'000});
-    EXPECT_EQ(api.read(claims), c.verdict) << c.id << " seen before";
+    EXPECT_EQ(api.judge(token), c.verdict) << c.id << " seen before";
     Api other;
     other.revocations.add({c.kind, c.id, c.at, kNowMs + 3'600'000});
     EXPECT_EQ(other.read(claims), c.verdict) << c.id << " new";
@@ -322,8 +330,10 @@ TEST(Verifier, a_seen_token_stops_when_the_feed_falls_silent) {
 
 TEST(Verifier, a_key_that_was_forgotten_ends_its_tokens) {
   Api api;
-  EXPECT_EQ(api.read(delegated_claims()), "accepted");
+  const std::string seen = sign(delegated_claims());
+  EXPECT_EQ(api.judge(seen), "accepted");
   api.keys.forget(issuer_key().key_id());
+  EXPECT_EQ(api.judge(seen), "signature");
   EXPECT_EQ(api.read(delegated_claims()), "signature");
 }
 
@@ -356,13 +366,46 @@ TEST(Verifier, remembers_more_tokens_than_it_has_room_for_one_after_the_other) {
   VerifierOptions options = api_options();
   options.cache_entries = 64;
   Api api(options);
+  std::vector<std::string> tokens;
   for (int i = 0; i < 600; ++i) {
-    EXPECT_EQ(api.read(with(delegated_claims(), "jti", "t" + std::to_string(i))), "accepted");
+    tokens.push_back(sign(with(delegated_claims(), "jti", "t" + std::to_string(i))));
+    EXPECT_EQ(api.judge(tokens.back()), "accepted");
   }
   api.revocations.add({RevokedKind::kPrincipal, "alice", kNowMs, kNowMs + 1});
-  for (int i = 0; i < 600; i += 7) {
-    EXPECT_EQ(api.read(with(delegated_claims(), "jti", "t" + std::to_string(i))), "revoked");
+  for (const std::string& token : tokens) EXPECT_EQ(api.judge(token), "revoked");
+}
+
+TEST(Verifier, accepts_nothing_whose_revocation_was_known_before_the_call_began) {
+  Api api;
+  constexpr size_t kTokens = 64;
+  std::vector<std::string> tokens;
+  for (size_t i = 0; i < kTokens; ++i) {
+    tokens.push_back(sign(with(delegated_claims(), "jti", "t" + std::to_string(i))));
   }
+  std::atomic<size_t> revoked{0};
+  std::atomic<size_t> wrong{0};
+  std::atomic<size_t> ready{0};
+  std::vector<std::thread> callers;
+  for (size_t c = 0; c < 3; ++c) {
+    callers.emplace_back([&, c] {
+      for (const std::string& token : tokens) wrong += api.verifier.verify(token, kNowMs) ? 0 : 1;
+      ++ready;
+      for (size_t i = c; revoked < kTokens; i = (i + 1) % kTokens) {
+        const size_t known = revoked;
+        const bool accepted = static_cast<bool>(api.verifier.verify(tokens[i], kNowMs));
+        if (i < known && accepted) ++wrong;
+        if (i >= revoked + 1 && !accepted) ++wrong;  // not even begun
+      }
+    });
+  }
+  while (ready < 3) std::this_thread::yield();
+  for (size_t i = 0; i < kTokens; ++i) {
+    api.revocations.add({RevokedKind::kToken, "t" + std::to_string(i), kNowMs, kNowMs + 60'000});
+    revoked = i + 1;
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(wrong, 0u);
 }
 
 TEST(Verifier, every_refusal_has_a_name_and_a_sentence_of_its_own) {
