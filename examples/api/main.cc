@@ -51,18 +51,18 @@ MHD_Result serve(void* self, MHD_Connection* connection, const char* path, const
   const auto agents = [&](std::string_view id) { return api.feed.agent(id); };
   const Decision decision = api.policy->decide({method, path, "", {}}, who, system_now(), agents, &api.counters);
   if (!decision.allowed()) return answer(connection, api.challenger.answer(decision));
-  return answer(connection, {200, "", "mail of " + who->subject + ", read by " + who->actor()->subject + "\n"});
+  const std::string reader = who == nullptr ? "anybody" : who->actor() == nullptr ? who->subject : who->actor()->subject;
+  return answer(connection, {200, "", "mail of " + (who ? who->subject : "nobody") + ", read by " + reader + "\n"});
 }
 
-int main(int, char** words) {
+int main(int count, char** words) {
   std::vector<Policy::Fault> faults;
-  const auto policy = Policy::load(words[5], faults);
+  const auto policy = count == 7 ? Policy::load(words[5], faults) : nullptr;
   for (const Policy::Fault& fault : faults) std::cerr << fault.text << "\n";
   if (!policy) return 1;
-  const std::string issuer = words[1], resource = words[4];
-  Api api{KeySource({issuer}), Revocations(), Verifier({issuer, {resource}}, api.keys, &api.revocations),
-          Feed({issuer, words[2], words[3]}, api.revocations, api.keys),
-          Challenger(resource + "/.well-known/oauth-protected-resource"), policy, Policy::Counters()};
+  Api api{KeySource({words[1]}), Revocations(), Verifier({words[1], {words[4]}}, api.keys, &api.revocations),
+          Feed({words[1], words[2], words[3]}, api.revocations, api.keys),
+          Challenger(std::string(words[4]) + "/.well-known/oauth-protected-resource"), policy, Policy::Counters()};
   const auto port = static_cast<uint16_t>(std::stoi(words[6]));
   if (!MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, port, nullptr, nullptr, serve, &api, MHD_OPTION_END)) return 1;
   for (;;) pause();

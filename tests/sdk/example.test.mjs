@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { R1, Server } from '../cases/support/cast.mjs';
+import { M1, R1, Server, chainOf, claimsOf } from '../cases/support/cast.mjs';
 
 const snippets = join(dirname(fileURLToPath(import.meta.url)), '../../examples/snippets');
 const POLICY = `
@@ -20,6 +20,12 @@ methods = ["GET"]
 paths = ["/mail"]
 actors = ["a1"]
 scopes = ["r1.read"]
+
+[[rule]]
+name = "any"
+effect = "allow"
+methods = ["GET"]
+paths = ["/any"]
 `;
 
 class Api {
@@ -118,6 +124,41 @@ describe('the example API', () => {
     await server.admin('agent', 'resume', 'a1');
     await accepted(await token(), 'a new token after the agent came back');
     assert.equal((await api.get(third)).status, 401, 'the old one does not come back');
+  });
+
+  // Each way to end something, seen by a token that rests on it; deep in a chain, and where the chain is not shown.
+  test('stops whatever a token rests on', async () => {
+    const at = async (it) => (await api.get(it, '/any')).status;
+    const chain = async (scope = 'r1.read') => {
+      const first = await server.flow({ resource: M1, scope: 'm1.use r1.read' });
+      const next = await server.exchange('m1', first.access_token, 'a2', { resource: R1, scope });
+      assert.equal(next.status, 200, next.text);
+      return { first: first.access_token, last: next.json.access_token };
+    };
+    const ways = {
+      'a person': [() => server.admin('user', 'suspend', 'u1'), () => server.admin('user', 'resume', 'u1')],
+      'the client a person allowed': [() => server.admin('client', 'suspend', 'ca'), () => server.admin('client', 'resume', 'ca')],
+      'a client on the way': [() => server.admin('client', 'suspend', 'm1'), () => server.admin('client', 'resume', 'm1')],
+      'the agent that acts': [() => server.admin('agent', 'suspend', 'a2'), () => server.admin('agent', 'resume', 'a2')],
+      'an agent in the middle': [() => server.admin('agent', 'suspend', 'a1'), () => server.admin('agent', 'resume', 'a1')],
+      'the token before': [({ first }) => server.as('ca', '/revoke', { token: first })],
+      'the token itself': [({ last }) => server.as('m1', '/revoke', { token: last })],
+      'the consent': [({ last }) => server.admin('grant', 'revoke', claimsOf(last).grant_id)],
+      'the ceiling of the agent': [() => server.apply((state) => { state.agent.find(({ id }) => id === 'a2').scopes = ['r2.read']; }),
+        () => server.apply((state) => { state.agent.find(({ id }) => id === 'a2').scopes = ['r1.read', 'r2.read', 'm1.use']; })],
+    };
+    const failures = [];
+    for (const [what, [end, undo]] of Object.entries(ways)) {
+      const it = await chain();
+      assert.deepEqual(chainOf(it.last), ['a2', 'a1']);
+      await until(async () => await at(it.last) === 200, `${what}: the token is good`);
+      await end(it);
+      const began = Date.now();
+      await until(async () => await at(it.last) === 401, '', 1000).catch(() => failures.push(`${what} (${Date.now() - began} ms)`));
+      await undo?.();
+      server._browsers.clear();
+    }
+    assert.deepEqual(failures, [], 'still accepted a second later');
   });
 
   test('misses nothing, whoever was away', async () => {
