@@ -268,6 +268,7 @@ class Reader {
   void read_rest() {
     settings_.policy = beside(root_.text("policy"));
     if (settings_.policy.empty()) root_.complain("policy", "policy is required: the file with the rules");
+    settings_.counters = beside(root_.text("counters"));
     settings_.shadow = root_.flag("shadow", false);
     settings_.read_body = static_cast<size_t>(root_.integer("read_body_kb", 1024, 1, 65'536)) * 1024;
     table("revocation", Absent::kRead, [&](TomlTable& from) {

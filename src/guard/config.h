@@ -80,6 +80,7 @@ struct Settings {
   size_t read_body = 1024 * 1024;  // what is read where the policy looks at bodies
 
   std::string policy;
+  std::string counters;  // file in which rates and budgets outlive the process; empty: they do not
   bool shadow = false;
   bool follow_feed = true;
   int64_t max_staleness = 15'000;  // milliseconds

@@ -16,6 +16,7 @@
 #include "behalf/revocations.h"
 #include "guard/answers.h"
 #include "guard/asked.h"
+#include "guard/counter_file.h"
 #include "guard/decision_point.h"
 #include "guard/identity.h"
 #include "guard/journal.h"
@@ -98,6 +99,7 @@ struct Guard::Parts {
         metadata(resource_metadata(settings)) {
     const std::string trouble = keys.refresh_now();
     if (!trouble.empty()) log_line("warning", "no keys yet, so nothing is allowed: " + trouble);
+    if (!settings.counters.empty()) counter_file.emplace(settings.counters, judge.counters());
     if (settings.follow_feed) {
       sdk::Feed::Options options;
       options.issuer = settings.server.issuer;
@@ -234,6 +236,7 @@ struct Guard::Parts {
   Judge judge;
   PolicyFile policy;
   const std::string metadata;
+  std::optional<CounterFile> counter_file;
   std::optional<Sender> sender;
   DecisionPoint point;
   std::optional<http::Server> server;  // last: everything else must be there while it serves
@@ -256,9 +259,13 @@ void Guard::reload() {
 
 void Guard::tend() {
   parts_->policy.reload_if_changed();
+  if (parts_->counter_file) parts_->counter_file->save_if_due(parts_->now());
   parts_->revocations.forget_before(parts_->now());
 }
 
-void Guard::stop(Seconds grace) { parts_->server->stop(grace); }
+void Guard::stop(Seconds grace) {
+  parts_->server->stop(grace);
+  if (parts_->counter_file) parts_->counter_file->save(parts_->now());
+}
 
 }  // namespace behalf::guard

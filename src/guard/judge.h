@@ -42,6 +42,8 @@ class Judge {
   void use(std::shared_ptr<const sdk::Policy> policy) { policy_.store(std::move(policy)); }
   std::shared_ptr<const sdk::Policy> policy() const { return policy_.load(); }
 
+  sdk::Policy::Counters& counters() { return counters_; }
+
   // True if this request cannot be decided without its body.
   bool needs_body(const Asked& asked) const;
   // `body_too_large`: it was needed, and is more than is read.

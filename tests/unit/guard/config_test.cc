@@ -40,6 +40,12 @@ const std::string kServer =
     "[resource]\nid = \"https://api.example/r\"\n";
 const std::string kTop = "policy = \"policy.toml\"\n";
 
+TEST_F(Config, counters_may_have_a_file) {
+  const std::string rest = "dialect = \"nginx\"\n" + kServer + "[decide]\ncredential_file = \"secret\"\n";
+  EXPECT_EQ(read(kTop + rest)->counters, "");
+  EXPECT_EQ(read(kTop + "counters = \"counters\"\n" + rest)->counters, folder + "/counters");
+}
+
 TEST_F(Config, reads_a_decision_point) {
   const auto settings = read(kTop + "dialect = \"nginx\"\nshadow = true\n" + kServer +
                              "scopes = [\"a\", \"b\"]\nname = \"API\"\n[listen]\nport = 9000\nthreads = 2\n"

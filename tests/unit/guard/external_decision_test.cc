@@ -114,5 +114,13 @@ TEST_F(ExternalDecision, its_no_is_only_told_in_shadow_mode) {
   EXPECT_NE(log().find("\"external_denied\""), std::string::npos) << log();
 }
 
+TEST_F(ExternalDecision, counters_are_kept_and_a_damaged_file_stops_the_guard) {
+  EXPECT_EQ(decide("/alone", "deny", "counters = \"counters\"\n"), 200);
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/counters")) << "written at the end";
+  EXPECT_EQ(decide("/alone", "deny", "counters = \"counters\"\n"), 200);
+  put("counters", "damaged");
+  EXPECT_THROW(decide("/alone", "deny", "counters = \"counters\"\n"), std::runtime_error);
+}
+
 }  // namespace
 }  // namespace behalf::guard
