@@ -1,9 +1,9 @@
 // `behalf demo`: the whole story against a real server, then (unless --once) the stage stays up for a
 // browser.
 //
-// Three processes' worth of parties speak HTTP over loopback: the server is a child process of the same
-// binary; the APIs and the little client page are servers of this process; the agents, the app and the person
-// are clients of this process.
+// The parties speak HTTP: the server and a guard before each API are child processes of the same binary; the
+// APIs and the little client page are servers of this process; the agents, the app and the person are its
+// clients.
 #include <signal.h>
 #include <unistd.h>
 
@@ -22,8 +22,8 @@ namespace {
 
 // Where a person finds it again; anything free, if these are taken or nobody will look.
 constexpr uint16_t kServerPort = 8787;
-constexpr uint16_t kApiPort = 8788;
-constexpr uint16_t kPagePort = 8789;
+constexpr uint16_t kApiPort = 8788;  // and the next
+constexpr uint16_t kPagePort = 8790;
 
 bool is_stop_pending() {
   sigset_t pending;
@@ -42,6 +42,8 @@ void invite(const World& world, Screen& screen) {
   screen.line("   sign in as    " + screen.strong("alice") + ", password " + screen.strong(world.password()));
   screen.line("   my agents     " + screen.accent(world.issuer() + "/agents"));
   screen.line("   command line  " + program + " audit tail -f -c " + world.config_path());
+  screen.line("                 " + program + " audit lineage --agent agent-calendar -c " +
+              world.config_path());
   screen.line("                 " + program + " agent suspend agent-calendar -c " + world.config_path());
   screen.line("   files         " + world.folder() + (world.is_temporary() ? "  (removed at the end)" : ""));
   screen.line("Ctrl-C stops all of it.");
@@ -60,16 +62,17 @@ int demo(const DemoOptions& options) {
   pthread_sigmask(SIG_BLOCK, &stops, nullptr);
   Screen screen;
   try {
-    World world(options.folder);
-    DemoApi api(world, options.once ? 0 : kApiPort);
-    world.api = api.url();
+    World world(options.folder, options.once ? 0 : kApiPort);
+    DemoApi api(world);
     DemoPage page(world, options.once ? 0 : kPagePort);
     world.page = page.url();
     screen.line(screen.strong("behalf: software that acts for people, and says so"));
     screen.line("Everything below goes over HTTP to a real server with a store on disk, in " +
                 world.folder());
     world.start_server(options.once ? 0 : kServerPort);
-    screen.line("server " + world.issuer() + ", APIs " + world.api + ", app " + world.page);
+    world.start_guards();
+    screen.line("server " + world.issuer() + ", APIs (each behind a guard) " + world.planner() + " and " +
+                world.mail() + ", app " + world.page);
 
     Story story(world, api, screen);
     story.play(is_stop_pending);

@@ -1,4 +1,4 @@
-// I: a resource that looks for the agent: the API of `behalf demo`, which keeps running after its story.
+// I: a resource that looks for the agent: the guarded APIs of `behalf demo`, which keep running after its story.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Browser, Server, claimsOf, signJwt } from './support/cast.mjs';
 
-let server, api, child;
+let server, places, child;
 before(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'behalf-cases-'));
   child = spawn(process.env.BEHALF, ['demo', '--folder', folder], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -19,13 +19,13 @@ before(async () => {
     assert.ok(tries < 600 && child.exitCode === null, said);
     await new Promise((resolve) => { setTimeout(resolve, 50); });
   }
-  const [, issuer, apis] = said.match(/server (http:\S+), APIs (http:\S+), app/);
+  const [, issuer, planner, mail] = said.match(/server (http:\S+), APIs \(each behind a guard\) (http:\S+) and (http:\S+), app/);
   const secret = async (name) => (await readFile(join(folder, `${name}.secret`), 'utf8')).trim();
   const key = async (agent) => {
     const jwk = JSON.parse(await readFile(join(folder, `${agent}.key`), 'utf8'));
     return { kid: jwk.kid, privateKey: createPrivateKey({ key: jwk, format: 'jwk' }) };
   };
-  api = apis;
+  places = { planner, mail };
   server = Object.assign(new Server(), {
     folder, at: (name) => join(folder, name), issuer, port: Number(new URL(issuer).port), child, said,
     secrets: { planner: await secret('planner'), 'planner-api': await secret('planner-api') },
@@ -41,9 +41,9 @@ after(async () => {
   if (server) await rm(server.folder, { recursive: true, force: true });
 });
 
-const flow = async (request = {}) => server.flow({ user: 'alice', client: 'planner', agent: 'agent-calendar', scope: 'calendar.read', resource: `${api}/planner`, redirect_uri: 'http://127.0.0.1/callback', ...request });
+const flow = async (request = {}) => server.flow({ user: 'alice', client: 'planner', agent: 'agent-calendar', scope: 'calendar.read', resource: `${places.planner}/planner`, redirect_uri: 'http://127.0.0.1/callback', ...request });
 const call = async (path, token, { method = 'GET', scheme = 'Bearer' } = {}) => {
-  const answer = await fetch(api + path, { method, headers: token === undefined ? {} : { authorization: `${scheme} ${token}` } });
+  const answer = await fetch(places[path.split('/')[1]] + path, { method, headers: token === undefined ? {} : { authorization: `${scheme} ${token}` } });
   return { status: answer.status, challenge: answer.headers.get('www-authenticate') ?? '', json: await answer.json() };
 };
 const invalid = (answer) => {
@@ -60,7 +60,7 @@ test('I-01 without a token: a challenge that says where to ask, and no error', a
   }
   const [, metadata] = (await call('/planner/week')).challenge.match(/resource_metadata="([^"]+)"/);
   const document = await (await fetch(metadata)).json();
-  assert.equal(document.resource, `${api}/planner`);
+  assert.equal(document.resource, `${places.planner}/planner`);
   assert.deepEqual(document.authorization_servers, [server.issuer]);
 });
 
@@ -76,7 +76,7 @@ test('I-02, I-03, I-19 tokens that are forged, for another place, or of another 
     signJwt(server.keys['agent-calendar'], claims, { typ: 'at+jwt' }), signJwt(server.keys['agent-calendar'], { ...claims, iss: 'https://other.example' }, { typ: 'at+jwt' }),
     server.proof('agent-calendar'), 'x']) invalid(await call('/planner/week', token));
   invalid(await call('/mail/inbox', good));
-  const other = await flow({ resource: `${api}/mail`, scope: 'mail.read' });
+  const other = await flow({ resource: `${places.mail}/mail`, scope: 'mail.read' });
   invalid(await call('/planner/week', other.access_token));
 });
 
@@ -92,7 +92,7 @@ test('I-04, L-04 too little scope: what is needed, in header and body, under bot
 test('I-05 the flow again with what was missing, and the call succeeds', async () => {
   const browser = await server.browser('alice');
   await flow();
-  const page = await browser.begin(server.authorization({ client: 'planner', agent: 'agent-calendar', scope: 'calendar.read calendar.write', resource: `${api}/planner`, redirect_uri: 'http://127.0.0.1/callback' }));
+  const page = await browser.begin(server.authorization({ client: 'planner', agent: 'agent-calendar', scope: 'calendar.read calendar.write', resource: `${places.planner}/planner`, redirect_uri: 'http://127.0.0.1/callback' }));
   if (page.status === 200) assert.match(page.text, /Book meetings/);
   const more = await flow({ scope: 'calendar.read calendar.write' });
   assert.equal((await call('/planner/meetings', more.access_token, { method: 'POST' })).status, 200);
@@ -104,9 +104,19 @@ test('I-06 a token without an agent where one must act', async () => {
   assert.match(answer.challenge, /delegation|act/);
 });
 
-test('what was revoked is refused where the API asks', async () => {
+test('I-07, I-09 another agent than the one allowed, with all the scope it takes', async () => {
+  assert.equal((await call('/planner/notes', (await flow()).access_token)).status, 200);
+  const answer = await call('/planner/notes', (await flow({ agent: 'agent-search' })).access_token);
+  assert.equal(answer.status, 403);
+  assert.match(answer.challenge, /error="actor_unauthorized"/);
+});
+
+test('what was revoked is refused within a second where nobody asks', async () => {
   const { access_token: token } = await flow();
-  assert.equal((await call('/planner/live/week', token)).status, 200);
+  assert.equal((await call('/planner/week', token)).status, 200);
   await server.as('planner', '/revoke', { token });
-  invalid(await call('/planner/live/week', token));
+  const revoked = Date.now();
+  let answer;
+  do answer = await call('/planner/week', token); while (answer.status === 200 && Date.now() - revoked < 1000);
+  invalid(answer);
 });

@@ -161,7 +161,7 @@ http::Response DemoPage::finish(const http::Request& request, const http::Form& 
 http::Response DemoPage::call_api(const Flow& flow, const std::string& token) const {
   http::ClientRequest call;
   call.headers.set("Authorization", "Bearer " + token);
-  const http::Response answered = http::fetch(world_.planner_resource() + "/live/week", call);
+  const http::Response answered = http::fetch(world_.planner_resource() + "/week", call);
   const auto body = json::parse(answered.body);
   return page(200, name_of_agent(flow.agent) + " looked at your week",
               block("The API answered " + std::to_string(answered.status), body.value_or(json::Value{})) +

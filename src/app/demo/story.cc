@@ -17,6 +17,7 @@ void Story::play(const std::function<bool()>& is_stopped) {
       {"Refreshing: the agent proves itself again", &Story::refresh},
       {"Token exchange: a second agent, a narrower token, the first nested beneath", &Story::exchange},
       {"ATTACKS on the exchange: wider scope, a dropped actor, a replayed proof", &Story::attack_exchange},
+      {"Two agents, one allowed: a guard holds each to the API's policy", &Story::hold_to_policy},
       {"A Microsoft-style middle tier joins the same lineage", &Story::on_behalf_of},
       {"Alice opens \"my agents\" and revokes; all of it stops", &Story::revoke},
       {"The audit trail tells the whole story", &Story::audit},
@@ -178,10 +179,9 @@ void Story::call_api() {
                                  world_.planner_resource() + "/week", access_token_);
   const json::Value* saw = reply.body.find("saw");
   if (saw != nullptr) screen_.claims("the API saw:", *saw);
-  screen_.check(
-      reply.status == 200 && saw != nullptr && text_of(*saw, "person") == "user-alice" &&
-          text_of(*saw, "client") == kPlanner && text_of(*saw, "acting_now") == kCalendarAgent,
-      "verified offline with the fetched keys; person, client and agent are three different answers");
+  screen_.check(reply.status == 200 && saw != nullptr && text_of(*saw, "person") == "user-alice" &&
+                    text_of(*saw, "client") == kPlanner && text_of(*saw, "acting_now") == kCalendarAgent,
+                "the guard before it verified offline; person, client and agent are three different answers");
   const auto log = api_.log();
   if (!log.empty()) screen_.say("the API's log: " + printable(log.back()));
 

@@ -1,7 +1,7 @@
 // The story, step by step: each method sends real requests, shows them, and checks what must hold.
 //
-//   challenge ─> consent ─> (attack) ─> redeem ─> call ─> refresh ─> exchange ─> (attacks) ─> on behalf of ─>
-//   revoke ─> audit ─> lineage
+//   challenge ─> consent ─> (attack) ─> redeem ─> call ─> refresh ─> exchange ─> (attacks) ─> policy ─>
+//   on behalf of ─> revoke ─> audit ─> lineage
 //
 // A check that fails is noted and the story goes on; only where nothing is left to go on with does it end
 // (StoryEnds).
@@ -41,6 +41,7 @@ class Story {
   void refresh();
   void exchange();
   void attack_exchange();
+  void hold_to_policy();
   void on_behalf_of();
   void revoke();
   void audit();
@@ -59,6 +60,8 @@ class Story {
   std::string take_token(const Reply& reply, std::string_view what);
   bool is_refused(const Reply& reply, int status, std::string_view error, std::string_view what);
   bool is_active(const std::string& who, const std::string& token, std::string_view name);
+  // Milliseconds until `url` refuses the token; negative: it did not within three seconds.
+  static int64_t wait_until_refused(const std::string& url, const std::string& token);
   Parameters exchange_request(const std::string& subject, const std::string& proof,
                               const std::string& scope) const;
 

@@ -59,7 +59,7 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-// What `behalf apply` is given; @API@ is where the demo's APIs listen.
+// What `behalf apply` is given; @PLANNER@ and @MAIL@ are where the guards before the APIs listen.
 constexpr std::string_view kState = R"toml(# The demo's people, agents, clients and resources.
 [[user]]
 id = "user-alice"
@@ -110,18 +110,20 @@ agent = "agent-calendar"
 id = "planner-api"
 name = "Planner API"
 secret_file = "planner-api.secret"
-grant_types = ["urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:token-exchange"]
-resource = "@API@/planner"
-scopes = ["mail.read"]
+grant_types = ["client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:token-exchange"]
+resource = "@PLANNER@/planner"
+scopes = ["mail.read", "behalf.signals", "behalf.evidence"]   # its guard follows revocations and says who did what
 
-[[client]]   # the Mail API, which only asks about tokens
+[[client]]   # the Mail API: its guard's registration
 id = "mail-api"
 name = "Mail API"
 secret_file = "mail-api.secret"
-resource = "@API@/mail"
+grant_types = ["client_credentials"]
+resource = "@MAIL@/mail"
+scopes = ["behalf.signals", "behalf.evidence"]
 
 [[resource]]
-id = "@API@/planner"
+id = "@PLANNER@/planner"
 name = "Planner API"
 scopes = [
   { name = "calendar.read", title = "See your calendar" },
@@ -130,10 +132,96 @@ scopes = [
 ]
 
 [[resource]]
-id = "@API@/mail"
+id = "@MAIL@/mail"
 name = "Mail API"
 scopes = [ { name = "mail.read", title = "Read your mail" } ]
 )toml";
+
+// A guard before an API: the API itself knows nothing of tokens.
+constexpr std::string_view kGuard = R"toml(# The guard before the @NAME@ API: docs/guard.md has the reference.
+policy = "@NAME@.policy.toml"
+
+[server]
+issuer = "@ISSUER@"
+client_id = "@NAME@-api"
+client_secret_file = "@NAME@-api.secret"
+
+[resource]
+id = "@URL@/@NAME@"
+name = "@NAME@ API"
+scopes = [@SCOPES@]
+
+[listen]
+port = @PORT@
+threads = 1
+
+[proxy]
+upstream = "unix:apis.sock"
+
+[evidence]
+send = true
+spool = "@NAME@-evidence"
+)toml";
+
+constexpr std::string_view kPlannerPolicy =
+    R"toml(# Who may do what at the Planner API: docs/policy.md has the reference.
+[[rule]]
+name = "look at the week"
+effect = "allow"
+methods = ["GET"]
+paths = ["/planner/week"]
+actor = "required"   # this API is for agents that act for a person
+scopes = ["calendar.read"]
+
+[[rule]]
+name = "private notes"
+description = "Alice's notes are for the Calendar Agent alone, whatever scope another agent holds."
+effect = "allow"
+methods = ["GET"]
+paths = ["/planner/notes"]
+actors = ["agent-calendar"]
+scopes = ["calendar.read"]
+
+[[rule]]
+name = "book a meeting"
+effect = "allow"
+methods = ["POST"]
+paths = ["/planner/meetings"]
+actor = "required"
+scopes = ["calendar.write"]
+budget = { per = "grant", count = 20, in = "day" }
+)toml";
+
+constexpr std::string_view kMailPolicy = R"toml(# Who may do what at the Mail API.
+[[rule]]
+name = "read the inbox"
+effect = "allow"
+methods = ["GET"]
+paths = ["/mail/inbox"]
+actor = "required"
+chain_only = ["planner-api", "agent-calendar", "agent-search"]
+scopes = ["mail.read"]
+)toml";
+
+std::string filled(std::string_view text,
+                   const std::vector<std::pair<std::string_view, std::string>>& places) {
+  std::string out(text);
+  for (const auto& [place, value] : places) {
+    for (size_t at = 0; (at = out.find(place, at)) != std::string::npos; at += value.size())
+      out.replace(at, place.size(), value);
+  }
+  return out;
+}
+
+std::string loopback_url(uint16_t port) { return "http://127.0.0.1:" + std::to_string(port); }
+
+void stop_child(pid_t child) {
+  if (child <= 0) return;
+  ::kill(child, SIGTERM);
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+}
 
 }  // namespace
 
@@ -143,7 +231,7 @@ std::string random_text(size_t bytes) {
   return base64url(text);
 }
 
-World::World(const std::string& folder) {
+World::World(const std::string& folder, int preferred_port) {
   if (folder.empty()) {
     std::string pattern = (std::filesystem::temp_directory_path() / "behalf-demo-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) fail(pattern);
@@ -163,10 +251,15 @@ World::World(const std::string& folder) {
   if (!std::filesystem::exists(path("alice.password")))
     write_private_file(path("alice.password"), random_text(9) + "\n");
   password_ = trimmed(read_file(path("alice.password")).value_or(""));
+  planner_ = loopback_url(free_port(preferred_port));
+  do {
+    mail_ = loopback_url(free_port(preferred_port == 0 ? 0 : preferred_port + 1));
+  } while (mail_ == planner_);
 }
 
 World::~World() {
-  stop_server();
+  for (const pid_t guard : guards_) stop_child(guard);
+  stop_child(server_);
   std::error_code ignored;
   if (is_temporary_) std::filesystem::remove_all(folder_, ignored);
 }
@@ -188,36 +281,48 @@ void World::load_keys(const std::string& agent, crypto::SigningKey& key) {
 }
 
 void World::write_state() const {
-  constexpr std::string_view kPlace = "@API@";
-  std::string text(kState);
-  for (size_t at; (at = text.find(kPlace)) != std::string::npos;) text.replace(at, kPlace.size(), api);
-  write_private_file(path("state.toml"), text);
+  write_private_file(path("state.toml"), filled(kState, {{"@PLANNER@", planner_}, {"@MAIL@", mail_}}));
+}
+
+void World::write_guard(const std::string& name, const std::string& url, std::string_view scopes,
+                        std::string_view policy) const {
+  write_private_file(path(name + ".policy.toml"), policy);
+  write_private_file(path(name + ".guard.toml"),
+                     filled(kGuard, {{"@NAME@", name},
+                                     {"@ISSUER@", issuer_},
+                                     {"@URL@", url},
+                                     {"@SCOPES@", std::string(scopes)},
+                                     {"@PORT@", url.substr(url.rfind(':') + 1)}}));
+}
+
+pid_t World::start_child(const std::string& word, const std::string& config, const std::string& log) const {
+  // Nothing between fork and exec but calls that are safe there: other threads exist.
+  const int output = ::open(path(log).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (output < 0) fail(path(log));
+  const std::string option = "--config=" + config;
+  const char* arguments[] = {"behalf", word.c_str(), option.c_str(), nullptr};
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child < 0) fail("fork");
+  if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+    if (::getppid() != parent) ::_exit(kUnreachable);
+    ::dup2(output, STDOUT_FILENO);
+    ::dup2(output, STDERR_FILENO);
+    ::execv("/proc/self/exe", const_cast<char* const*>(arguments));
+    ::_exit(kUnreachable);
+  }
+  ::close(output);
+  return child;
 }
 
 void World::start_server(int preferred_port) {
   const uint16_t port = free_port(preferred_port);
-  issuer_ = "http://127.0.0.1:" + std::to_string(port);
+  issuer_ = loopback_url(port);
   write_private_file(config_path_, sample_config(issuer_, port));
   write_state();
-
-  // Nothing between fork and exec but calls that are safe there: other threads exist.
-  const int log = ::open(path("server.log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (log < 0) fail(path("server.log"));
-  const std::string config = "--config=" + config_path_;
-  const char* arguments[] = {"behalf", "serve", config.c_str(), nullptr};
-  const pid_t parent = ::getpid();
-  server_ = ::fork();
-  if (server_ < 0) fail("fork");
-  if (server_ == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-    if (::getppid() != parent) ::_exit(kUnreachable);
-    ::dup2(log, STDOUT_FILENO);
-    ::dup2(log, STDERR_FILENO);
-    ::execv("/proc/self/exe", const_cast<char* const*>(arguments));
-    ::_exit(kUnreachable);
-  }
-  ::close(log);
-  wait_until_ready();
+  server_ = start_child("serve", config_path_, "server.log");
+  wait_until_ready(server_, issuer_, "server.log");
   ApplyOptions options;
   options.config_path = config_path_;
   options.state_path = path("state.toml");
@@ -225,31 +330,30 @@ void World::start_server(int preferred_port) {
   if (app::apply(options) != kOk) throw std::runtime_error("the state could not be applied");
 }
 
-void World::wait_until_ready() {
+void World::start_guards() {
+  write_guard("planner", planner_, R"("calendar.read", "calendar.write", "mail.read")", kPlannerPolicy);
+  write_guard("mail", mail_, R"("mail.read")", kMailPolicy);
+  for (const std::string name : {"planner", "mail"})
+    guards_.push_back(start_child("guard", path(name + ".guard.toml"), name + "-guard.log"));
+  wait_until_ready(guards_[0], planner_, "planner-guard.log");
+  wait_until_ready(guards_[1], mail_, "mail-guard.log");
+}
+
+void World::wait_until_ready(pid_t& child, const std::string& url, const std::string& log) const {
   const auto give_up = std::chrono::steady_clock::now() + kReadyWithin;
   while (std::chrono::steady_clock::now() < give_up) {
     int status = 0;
-    if (::waitpid(server_, &status, WNOHANG) == server_) {
-      server_ = -1;
-      throw std::runtime_error("the server ended at once: " +
-                               trimmed(read_file(path("server.log")).value_or("")));
+    if (::waitpid(child, &status, WNOHANG) == child) {
+      child = -1;
+      throw std::runtime_error("a process ended at once: " + trimmed(read_file(path(log)).value_or("")));
     }
     try {
-      if (http::fetch(issuer_ + "/readyz", {}).status == 200) return;
+      if (http::fetch(url + "/readyz", {}).status == 200) return;
     } catch (const std::runtime_error&) {  // it does not listen yet
     }
     std::this_thread::sleep_for(kReadyPoll);
   }
-  throw std::runtime_error("the server did not become ready; see " + path("server.log"));
-}
-
-void World::stop_server() {
-  if (server_ <= 0) return;
-  ::kill(server_, SIGTERM);
-  int status = 0;
-  while (::waitpid(server_, &status, 0) < 0 && errno == EINTR) {
-  }
-  server_ = -1;
+  throw std::runtime_error(url + " did not become ready; see " + path(log));
 }
 
 std::string World::basic(const std::string& client) const {
