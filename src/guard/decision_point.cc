@@ -177,7 +177,8 @@ AuthzenAnswer DecisionPoint::call(Worker& worker, const Question& question) {
 }
 
 AuthzenAnswer DecisionPoint::call_one(Worker& worker, const sdk::Authzen& where, const std::string& body) {
-  const http::ParsedUrl address = http::parse_url(where.url);
+  http::ParsedUrl address = http::parse_url(where.url);
+  address.target.ca_file = where.ca_file;
   const bool was_kept = worker.client && worker.url == where.url;
   if (!was_kept) {
     worker.url = where.url;

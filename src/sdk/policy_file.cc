@@ -273,9 +273,12 @@ Authzen read_authzen(const toml::table& node, const std::string& file, Complaint
                    "url must be the https address of an evaluation endpoint (http only on this machine)");
   authzen.timeout = read_span(table, "timeout", 1, 10'000).value_or(200);
   authzen.allows_on_failure = table.choice("on_failure", {"deny", "allow"}, 0) == 1;
-  authzen.token_file = table.text("token_file");
-  if (!authzen.token_file.empty() && !authzen.token_file.starts_with('/'))
-    authzen.token_file = (std::filesystem::path(file).parent_path() / authzen.token_file).string();
+  const auto beside = [&](std::string path) {
+    if (path.empty() || path.starts_with('/')) return path;
+    return (std::filesystem::path(file).parent_path() / path).string();
+  };
+  authzen.token_file = beside(table.text("token_file"));
+  authzen.ca_file = beside(table.text("ca_file"));
   table.finish();
   return authzen;
 }

@@ -172,6 +172,9 @@ TEST(PolicyFile, files_it_names_stand_beside_it) {
                                       "/etc/behalf/policy.toml", faults);
     return policy->authzen()->token_file;
   };
+  const auto policy = Policy::parse("[authzen]\nurl = \"https://p/e\"\nca_file = \"ca.pem\"\n",
+                                    "/etc/behalf/policy.toml", faults);
+  EXPECT_EQ(policy->authzen()->ca_file, "/etc/behalf/ca.pem");
   EXPECT_EQ(token_file("pdp.token"), "/etc/behalf/pdp.token");
   EXPECT_EQ(token_file("/run/pdp.token"), "/run/pdp.token");
 }

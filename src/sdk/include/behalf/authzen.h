@@ -18,6 +18,7 @@ struct Authzen {
   std::string url;                 // the evaluation endpoint, https (http on loopback only)
   Milliseconds timeout = 200;      // for all requests about one call together
   bool allows_on_failure = false;  // `on_failure`: what a silent or broken decision point means
+  std::string ca_file;             // path; whom its certificate must be from; empty: the system's
   std::string token_file;          // path; holds a bearer token for it; empty: none is sent
 };
 
