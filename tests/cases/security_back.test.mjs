@@ -371,12 +371,14 @@ test('313 two hundred sign-ins at once: some are told to come back, tokens go on
   assert.equal((await server.token('a1-runtime', { grant_type: 'client_credentials', resource: R1, scope: 'r1.read' })).status, 200);
   const passed = performance.now() - began;
   const answers = await Promise.all(flights);
+  const all = performance.now() - began;
   for (const answer of answers) {
     assert.ok([401, 503].includes(answer.status), `${answer.status}`);
     if (answer.status === 503) assert.ok(answer.headers.get('retry-after'));
   }
   assert.ok(answers.some(({ status }) => status === 503), 'the queue is bounded');
-  assert.ok(passed < 1500, `a token took ${passed} ms meanwhile`);
+  // Not behind the sign-ins, that is; on a machine with much else to do everything takes longer.
+  assert.ok(passed < Math.max(1500, all / 3), `a token took ${passed} ms meanwhile, the sign-ins ${all} ms`);
 });
 
 test('315 thousands of names that would like to collide', async () => {
