@@ -103,8 +103,11 @@ double Load::percentile(double share) const {
   return latencies_ms[static_cast<size_t>(last * share)];
 }
 
-Load run_load(uint16_t port, size_t connections, std::span<const std::string> requests, int expected,
-              const std::function<void(size_t, const Answer&)>& each) {
+namespace {
+
+// `per_second` 0: each connection sends its next request as soon as it has an answer.
+Load run(uint16_t port, size_t connections, std::span<const std::string> requests, int expected,
+         const std::function<void(size_t, const Answer&)>& each, double per_second) {
   const Descriptor poll(::epoll_create1(EPOLL_CLOEXEC));
   std::vector<Connection> all;
   const size_t count = std::min(connections, requests.size());
@@ -118,20 +121,37 @@ Load run_load(uint16_t port, size_t connections, std::span<const std::string> re
   Load load;
   load.latencies_ms.reserve(requests.size());
   size_t next = 0;
+  const auto start = SteadyTime::now();
+  const auto due = [&](size_t request) {
+    return start + std::chrono::duration_cast<SteadyTime::duration>(
+                       std::chrono::duration<double>(static_cast<double>(request) / per_second));
+  };
+  std::vector<Connection*> idle;
   const auto send_next = [&](Connection& connection) {
     if (next == requests.size()) return;
     connection.request = next++;
-    connection.sent_at = SteadyTime::now();
+    connection.sent_at = per_second > 0 ? due(connection.request) : SteadyTime::now();
     send_all(connection.socket.get(), requests[connection.request]);
   };
-  const auto start = SteadyTime::now();
-  for (Connection& connection : all) send_next(connection);
+  const auto send_due = [&] {
+    const auto now = SteadyTime::now();
+    while (!idle.empty() && next < requests.size() && (per_second <= 0 || due(next) <= now)) {
+      Connection& connection = *idle.back();
+      idle.pop_back();
+      send_next(connection);
+    }
+  };
+  for (Connection& connection : all) idle.push_back(&connection);
+  send_due();
   std::vector<epoll_event> events(count);
   std::vector<char> buffer(64 * 1024);
   while (load.latencies_ms.size() < requests.size()) {
-    const int ready =
-        ::epoll_wait(poll.get(), events.data(), static_cast<int>(events.size()), kSilenceMilliseconds);
-    if (ready < 0 && errno == EINTR) continue;
+    // At a pace this core does nothing else than wait for the next moment.
+    const bool is_waiting_for_time = per_second > 0 && next < requests.size() && !idle.empty();
+    const int ready = ::epoll_wait(poll.get(), events.data(), static_cast<int>(events.size()),
+                                   is_waiting_for_time ? 0 : kSilenceMilliseconds);
+    if (is_waiting_for_time) send_due();
+    if ((ready < 0 && errno == EINTR) || (ready == 0 && is_waiting_for_time)) continue;
     if (ready <= 0) throw std::runtime_error("the server stopped answering");
     for (int i = 0; i < ready; ++i) {
       Connection& connection = all[events[static_cast<size_t>(i)].data.u64];
@@ -148,12 +168,25 @@ Load run_load(uint16_t port, size_t connections, std::span<const std::string> re
       }
       if (each) each(connection.request, answer);
       connection.input.clear();
-      send_next(connection);
+      idle.push_back(&connection);
+      send_due();
     }
   }
   load.seconds = std::chrono::duration<double>(SteadyTime::now() - start).count();
   std::sort(load.latencies_ms.begin(), load.latencies_ms.end());
   return load;
+}
+
+}  // namespace
+
+Load run_load(uint16_t port, size_t connections, std::span<const std::string> requests, int expected,
+              const std::function<void(size_t, const Answer&)>& each) {
+  return run(port, connections, requests, expected, each, 0);
+}
+
+Load run_paced_load(uint16_t port, size_t connections, std::span<const std::string> requests, int expected,
+                    double per_second) {
+  return run(port, connections, requests, expected, {}, per_second);
 }
 
 }  // namespace behalf::bench

@@ -33,5 +33,9 @@ struct Load {
 // for ten seconds.
 Load run_load(uint16_t port, size_t connections, std::span<const std::string> requests, int expected,
               const std::function<void(size_t, const Answer&)>& each = {});
+// The same at a steady pace: request n is due n / `per_second` after the start, whatever was answered by
+// then, and its latency counts from there.
+Load run_paced_load(uint16_t port, size_t connections, std::span<const std::string> requests, int expected,
+                    double per_second);
 
 }  // namespace behalf::bench

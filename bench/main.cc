@@ -1,4 +1,5 @@
-// behalf-bench [--quick] [--count N] [--perf FILE] [row...]: how close the server comes to what its signatures alone would allow.
+// behalf-bench [--quick] [--count N] [--perf FILE] [row...]: how close the server comes to what its
+// signatures alone would allow.
 //
 // A row is measured in several short runs, interleaved with the other rows; right before each, the raw rates
 // of the signature operations are measured on the server's own core. The run with the median ratio speaks for
@@ -12,12 +13,14 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "crypto/jwk.h"
+#include "guard.h"
 #include "load.h"
 #include "server.h"
 #include "traffic.h"
@@ -31,11 +34,19 @@ constexpr size_t kConnections = 64;
 constexpr size_t kMessageBytes = 700;  // header and claims of a token
 constexpr double kRawSeconds = 0.15;
 
+// Who answers a row, and what it is compared with.
+enum class Answers {
+  kServer,     // its signature operations
+  kGuard,      // the same
+  kGuardEcho,  // a bare echo on the same HTTP library
+};
+
 struct Row {
   const char* name;
   std::vector<std::string> (Traffic::*requests)(size_t);
   int signs;  // signature operations the request needs
   int verifies;
+  Answers answers = Answers::kServer;
 };
 
 constexpr Row kRows[] = {{"client_credentials", &Traffic::client_credentials, 1, 0},
@@ -44,7 +55,9 @@ constexpr Row kRows[] = {{"client_credentials", &Traffic::client_credentials, 1,
                          {"exchange_issued", &Traffic::exchange_issued, 1, 0},
                          {"exchange_self_signed", &Traffic::exchange_self_signed, 1, 1},
                          {"refresh", &Traffic::refresh, 1, 0},
-                         {"introspect", &Traffic::introspect, 0, 0}};
+                         {"introspect", &Traffic::introspect, 0, 0},
+                         {"guard_new", &Traffic::guard_new, 0, 1, Answers::kGuard},
+                         {"guard_seen", &Traffic::guard_seen, 0, 0, Answers::kGuardEcho}};
 
 struct Run {
   double requests_per_s = 0;
@@ -55,6 +68,16 @@ struct Run {
   double raw_verify_per_s = 0;
   double limit = 0;  // 0: the request needs no signature operation
   double ratio = 0;
+  double paced_p99_ms = 0;  // of a guard, at 70 % of requests_per_s
+};
+
+// What is measured.
+struct Stage {
+  const Server& server;
+  Traffic& traffic;
+  const crypto::SigningKey& key;
+  const Listening* guard;  // null: no row needs it
+  const Listening* echo;
 };
 
 template <class Operation>
@@ -80,7 +103,8 @@ class Profile {
     process_ = ::fork();
     if (process_ == 0) {
       const std::string process = std::to_string(server);
-      ::execlp("perf", "perf", "record", "-q", "-F", "2000", "-o", file.c_str(), "-p", process.c_str(), nullptr);
+      ::execlp("perf", "perf", "record", "-q", "-F", "2000", "-o", file.c_str(), "-p", process.c_str(),
+               nullptr);
       ::_exit(127);
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
@@ -97,35 +121,43 @@ class Profile {
   pid_t process_ = -1;
 };
 
-Run measure(const Row& row, size_t count, const Server& server, Traffic& traffic,
-            const crypto::SigningKey& key, const std::string& profile) {
-  const std::vector<std::string> requests = (traffic.*row.requests)(count);
+Run measure(const Row& row, size_t count, const Stage& stage, const std::string& profile) {
+  const std::vector<std::string> requests = (stage.traffic.*row.requests)(count);
   Run run;
   const std::string message(kMessageBytes, 'm');
-  const std::string signature = key.sign(message);
-  const crypto::VerifyingKey verifying = key.verifying_key();
+  const std::string signature = stage.key.sign(message);
+  const crypto::VerifyingKey verifying = stage.key.verifying_key();
   pin_this_thread(kServerCore);
-  run.raw_sign_per_s = rate_of([&] { (void)key.sign(message); });
+  run.raw_sign_per_s = rate_of([&] { (void)stage.key.sign(message); });
   run.raw_verify_per_s = rate_of([&] {
     if (!verifying.verify(message, signature)) throw std::runtime_error("a good signature was refused");
   });
   pin_this_thread(kLoadCore);
   const double needed = row.signs / run.raw_sign_per_s + row.verifies / run.raw_verify_per_s;
-  const Profile recording(server.process(), profile);
-  const double cpu_before = server.cpu_seconds();
-  const Load load = run_load(server.port(), kConnections, requests, 200);
+  if (needed > 0) run.limit = 1 / needed;
+  if (row.answers == Answers::kGuardEcho) {
+    run.limit = static_cast<double>(count) / run_load(stage.echo->port, kConnections, requests, 200).seconds;
+  }
+  const bool is_guard = row.answers != Answers::kServer;
+  const uint16_t port = is_guard ? stage.guard->port : stage.server.port();
+  const pid_t process = is_guard ? stage.guard->child.process() : stage.server.process();
+  const Profile recording(process, profile);
+  const double cpu_before = cpu_seconds_of(process);
+  const Load load = run_load(port, kConnections, requests, 200);
   run.requests_per_s = static_cast<double>(count) / load.seconds;
-  run.cpu_us = (server.cpu_seconds() - cpu_before) * 1e6 / static_cast<double>(count);
+  run.cpu_us = (cpu_seconds_of(process) - cpu_before) * 1e6 / static_cast<double>(count);
   run.p50_ms = load.percentile(0.50);
   run.p99_ms = load.percentile(0.99);
-  if (needed > 0) {
-    run.limit = 1 / needed;
-    run.ratio = run.requests_per_s / run.limit;
+  if (run.limit > 0) run.ratio = run.requests_per_s / run.limit;
+  if (is_guard) {
+    const std::vector<std::string> more = (stage.traffic.*row.requests)(count);
+    run.paced_p99_ms =
+        run_paced_load(port, kConnections, more, 200, 0.7 * run.requests_per_s).percentile(0.99);
   }
   return run;
 }
 
-void print(const Row& row, const std::vector<Run>& runs) {
+void print(const Row& row, const std::vector<Run>& runs, double idle_megabytes) {
   std::vector<Run> sorted = runs;
   std::sort(sorted.begin(), sorted.end(), [](const Run& a, const Run& b) {
     return a.ratio < b.ratio || (a.ratio == b.ratio && a.requests_per_s < b.requests_per_s);
@@ -137,6 +169,8 @@ void print(const Row& row, const std::vector<Run>& runs) {
     std::printf("\"limit\":%.0f,\"ratio\":%.3f,", median.limit, median.ratio);
   else
     std::printf("\"limit\":null,\"ratio\":null,");
+  if (row.answers != Answers::kServer)
+    std::printf("\"p99_ms_at_70_percent\":%.2f,\"idle_rss_mb\":%.1f,", median.paced_p99_ms, idle_megabytes);
   std::printf("\"raw_sign_per_s\":%.0f,\"raw_verify_per_s\":%.0f,\"runs\":[", median.raw_sign_per_s,
               median.raw_verify_per_s);
   for (const Run& run : runs) {
@@ -188,16 +222,25 @@ int bench(const std::vector<std::string>& words) {
                          {"agent-search", crypto::SigningKey::generate(crypto::Algorithm::kES256)}};
   const char* binary = std::getenv("BEHALF");
   const char* folder = std::getenv("BEHALF_BENCH_DIR");
-  const Server server(binary == nullptr ? "build/release/behalf" : binary,
-                      folder == nullptr ? "build/bench" : folder, agents);
+  const std::string program = binary == nullptr ? "build/release/behalf" : binary;
+  const Server server(program, folder == nullptr ? "build/bench" : folder, agents);
+  std::optional<Listening> guard;
+  std::optional<Listening> echo;
+  double idle_megabytes = 0;
+  if (std::any_of(rows.begin(), rows.end(),
+                  [](const Row* row) { return row->answers != Answers::kServer; })) {
+    guard.emplace(start_guard(program, server));
+    echo.emplace(start_echo());
+    idle_megabytes = guard->child.resident_megabytes();
+  }
   Traffic traffic(server, agents);
-  for (const Row* row : rows) measure(*row, count / 4, server, traffic, key, {});  // warm
+  const Stage stage{server, traffic, key, guard ? &*guard : nullptr, echo ? &*echo : nullptr};
+  for (const Row* row : rows) measure(*row, count / 4, stage, {});  // warm
   std::vector<std::vector<Run>> runs(rows.size());
   for (size_t round = 0; round < runs_wanted; ++round) {
-    for (size_t i = 0; i < rows.size(); ++i)
-      runs[i].push_back(measure(*rows[i], count, server, traffic, key, profile));
+    for (size_t i = 0; i < rows.size(); ++i) runs[i].push_back(measure(*rows[i], count, stage, profile));
   }
-  for (size_t i = 0; i < rows.size(); ++i) print(*rows[i], runs[i]);
+  for (size_t i = 0; i < rows.size(); ++i) print(*rows[i], runs[i], idle_megabytes);
   return 0;
 }
 

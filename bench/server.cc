@@ -74,24 +74,19 @@ grant_types = ["client_credentials"]
 agent = "agent-search"
 scopes = ["mail.read"]
 
+[[client]]
+id = "planner-guard"
+name = "The Planner API's guard"
+secret_file = "planner-guard.secret"
+grant_types = ["client_credentials"]
+resource = "https://api.example/planner"
+scopes = ["behalf.signals"]
+
 [[resource]]
 id = "https://api.example/planner"
 name = "Planner API"
 scopes = [ {name="mail.read", title="Read your mail"}, {name="calendar.write", title="Book meetings"} ]
 )";
-
-uint16_t free_port() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  const bool found = socket >= 0 && ::bind(socket, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                     ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  ::close(socket);
-  if (!found) throw std::runtime_error("no free port on 127.0.0.1");
-  return ntohs(address.sin_port);
-}
 
 bool is_listening(uint16_t port) {
   const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -112,6 +107,30 @@ std::string text_of(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+uint16_t free_port() {
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  const bool found = socket >= 0 && ::bind(socket, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+                     ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+  ::close(socket);
+  if (!found) throw std::runtime_error("no free port on 127.0.0.1");
+  return ntohs(address.sin_port);
+}
+
+double cpu_seconds_of(pid_t process) {
+  double nanoseconds = 0;
+  for (const auto& thread :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
+    std::ifstream file(thread.path() / "schedstat");
+    double on_cpu = 0;
+    if (file >> on_cpu) nanoseconds += on_cpu;
+  }
+  return nanoseconds / 1e9;
+}
 
 Server::Server(std::string binary, const std::filesystem::path& parent, const AgentKeys& keys)
     : binary_(std::move(binary)), port_(free_port()) {
@@ -153,25 +172,15 @@ void Server::end() {
   if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
 }
 
-double Server::cpu_seconds() const {
-  double nanoseconds = 0;
-  for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(process_) + "/task")) {
-    std::ifstream file(thread.path() / "schedstat");
-    double on_cpu = 0;
-    if (file >> on_cpu) nanoseconds += on_cpu;
-  }
-  return nanoseconds / 1e9;
-}
-
 std::string Server::secret_of(const std::string& client) const {
   return text_of(folder_ / (client + ".secret"));
 }
 
 // Starts the binary with its output in a file beside the store, bound to end with us.
-pid_t Server::start(const std::vector<std::string>& words) const {
+pid_t Server::start(const std::string& binary, const std::vector<std::string>& words) const {
   const std::string log = (folder_ / "log").string();
   std::vector<std::string> kept = words;
-  kept.insert(kept.begin(), binary_);
+  kept.insert(kept.begin(), binary);
   std::vector<char*> arguments;
   for (std::string& word : kept) arguments.push_back(word.data());
   arguments.push_back(nullptr);
@@ -183,7 +192,7 @@ pid_t Server::start(const std::vector<std::string>& words) const {
     ::dup2(out, STDOUT_FILENO);
     ::dup2(out, STDERR_FILENO);
     pin_this_thread(kServerCore);
-    ::execv(binary_.c_str(), arguments.data());
+    ::execv(binary.c_str(), arguments.data());
     ::_exit(127);
   }
   return child;
@@ -191,7 +200,7 @@ pid_t Server::start(const std::vector<std::string>& words) const {
 
 void Server::run(const std::vector<std::string>& words) const {
   int status = 0;
-  if (::waitpid(start(words), &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+  if (::waitpid(start(binary_, words), &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     throw std::runtime_error("behalf " + words.front() + " failed: " + text_of(folder_ / "log"));
   }
 }
@@ -207,7 +216,7 @@ void Server::serve() {
   // Codes are made before the clock starts and redeemed after.
   config += "\n[lifetimes]\ncode = \"600s\"\n";
   app::write_private_file(path, config);
-  process_ = start({"serve", "--config", path});
+  process_ = start(binary_, {"serve", "--config", path});
   const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   while (!is_listening(port_)) {
     if (::waitpid(process_, nullptr, WNOHANG) == process_ || std::chrono::steady_clock::now() > patience) {

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "crypto/hash.h"
 #include "crypto/jwt.h"
+#include "guard.h"
 #include "http/client.h"
 #include "load.h"
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr size_t kSetupConnections = 64;
 constexpr size_t kSubjects = 2000;
+constexpr size_t kSeen = 500;  // tokens that the guard sees again and again
 constexpr const char* kVerifier = "a-verifier-of-more-than-forty-three-characters-0123456789";
 constexpr const char* kRedirect = "http://127.0.0.1:5555/callback";
 constexpr const char* kResource = "https://api.example/planner";
@@ -265,6 +267,19 @@ std::vector<std::string> Traffic::introspect(size_t count) {
   for (size_t i = 0; i < count; ++i) {
     requests.push_back(post("/introspect", "planner", {{"token", subjects()[i % kSubjects]}}));
   }
+  return requests;
+}
+
+std::vector<std::string> Traffic::guard_new(size_t count) {
+  std::vector<std::string> requests;
+  for (const std::string& token : redeem(count, kScope, "access_token"))
+    requests.push_back(guarded_request(token));
+  return requests;
+}
+
+std::vector<std::string> Traffic::guard_seen(size_t count) {
+  std::vector<std::string> requests;
+  for (size_t i = 0; i < count; ++i) requests.push_back(guarded_request(subjects()[i % kSeen]));
   return requests;
 }
 

@@ -20,6 +20,9 @@ class Traffic {
   std::vector<std::string> exchange_self_signed(size_t count);
   std::vector<std::string> refresh(size_t count);
   std::vector<std::string> introspect(size_t count);
+  // What nginx asks a guard: each time with a token it has not seen, or with one it has.
+  std::vector<std::string> guard_new(size_t count);
+  std::vector<std::string> guard_seen(size_t count);
 
  private:
   using Fields = std::vector<std::pair<std::string, std::string>>;
