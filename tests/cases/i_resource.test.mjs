@@ -111,7 +111,7 @@ test('I-07, I-09 another agent than the one allowed, with all the scope it takes
   assert.match(answer.challenge, /error="actor_unauthorized"/);
 });
 
-test('what was revoked is refused within a second where nobody asks', async () => {
+test('140 what was revoked is refused within a second where nobody asks', async () => {
   const { access_token: token } = await flow();
   assert.equal((await call('/planner/week', token)).status, 200);
   await server.as('planner', '/revoke', { token });

@@ -117,7 +117,7 @@ TEST(Asked, what_the_proxy_says_twice_or_unclearly_it_did_not_say) {
 }
 
 // Security 258, I-15.
-TEST(Asked, a_token_in_query_or_form_is_noticed_however_it_is_spelled) {
+TEST(Asked, a_token_in_query_or_form_is_noticed_however_it_is_spelled) {  // 258, I-15, D-42
   for (const char* query : {"access_token=x", "a=b&access_token=x", "access_token", "access%5ftoken=x",
                             "access%5Ftoken", "%61ccess_token=x", "a=b;access_token=x", "Access_Token=x"}) {
     Asked asked;

@@ -23,7 +23,7 @@ std::string with_metadata(std::string_view rest) {
   return "Bearer " + std::string(kMetadata) + std::string(rest);
 }
 
-TEST(Challenge, no_token_is_told_no_error) {
+TEST(Challenge, no_token_is_told_no_error) {  // I-01, D-40
   const Challenge bare = challenger().token_missing();
   EXPECT_EQ(bare.status, 401);
   EXPECT_EQ(bare.www_authenticate, with_metadata(""));
@@ -33,7 +33,7 @@ TEST(Challenge, no_token_is_told_no_error) {
   EXPECT_EQ(Challenger("").token_missing().www_authenticate, "Bearer");
 }
 
-TEST(Challenge, says_what_is_needed) {
+TEST(Challenge, says_what_is_needed) {  // I-04, D-39
   const Challenge scope = challenger().insufficient_scope({"a", "b"});
   EXPECT_EQ(scope.status, 403);
   EXPECT_EQ(scope.www_authenticate,

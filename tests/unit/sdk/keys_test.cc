@@ -174,7 +174,7 @@ TEST(Keys, tokens_that_are_not_for_us_cause_no_request) {
   EXPECT_EQ(server.fetches(), before);
 }
 
-TEST(Keys, the_old_set_holds_while_the_server_fails_and_not_for_ever) {
+TEST(Keys, the_old_set_holds_while_the_server_fails_and_not_for_ever) {  // I-17
   KeyServer server;
   const auto key = fresh_key();
   server.publish({key});
