@@ -2,8 +2,9 @@
 // stops within a second whatever was revoked, whoever was away meanwhile.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -181,6 +182,22 @@ describe('the example API', () => {
     const fresh = await token();
     await accepted(fresh, 'the restarted API knows what it has to know');
     for (const it of [one, two, three]) assert.equal((await api.get(it)).status, 401, 'a restarted API has forgotten something');
+  });
+
+  test('a key that is withdrawn ends what it signed, and the next one is known at once', async () => {
+    const old = await token();
+    await accepted(old);
+    const file = server.at('behalf.keys');
+    const keys = JSON.parse(await readFile(file));
+    const place = keys.signing_keys.findIndex(({ alg }) => alg === 'ES256');
+    const jwk = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
+    keys.signing_keys[place] = { ...jwk, alg: 'ES256', use: 'sig', kid: randomUUID() };
+    await writeFile(file, JSON.stringify(keys), { mode: 0o600 });
+    await server.restart();
+    const began = Date.now();
+    await until(async () => (await api.get(old)).status === 401, 'still accepted');
+    assert.ok(Date.now() - began < 3000, 'a second, and what it takes to find the server again');
+    assert.equal((await api.get(await token())).status, 200);
   });
 
   test('lets nobody in when it has heard nothing for longer than it may', async () => {
