@@ -179,9 +179,10 @@ AuthzenAnswer DecisionPoint::call(Worker& worker, const Question& question) {
 AuthzenAnswer DecisionPoint::call_one(Worker& worker, const sdk::Authzen& where, const std::string& body) {
   http::ParsedUrl address = http::parse_url(where.url);
   address.target.ca_file = where.ca_file;
-  const bool was_kept = worker.client && worker.url == where.url;
+  const std::string place = where.url + "\n" + where.ca_file;
+  const bool was_kept = worker.client && worker.place == place;
   if (!was_kept) {
-    worker.url = where.url;
+    worker.place = place;
     worker.client.emplace(address.target, kLongest, &worker.interrupt);
   }
   http::ClientRequest request;

@@ -52,7 +52,7 @@ class DecisionPoint {
   struct Worker {
     http::Interrupt interrupt;
     std::shared_ptr<Question> question;  // being asked now
-    std::string url;                     // where `client` is connected to
+    std::string place;                   // where `client` is connected to, and whom it trusts
     std::optional<http::Client> client;
   };
   struct Waiting;
