@@ -4,6 +4,7 @@
 #include <string>
 
 #include "app/commands.h"
+#include "app/lineage_view.h"
 #include "app/policy_commands.h"
 
 using namespace behalf::app;
@@ -187,6 +188,24 @@ int main(int argc, char** argv) {
     audit_query.config_path = config;
     audit_query.as_json = as_json;
     exit_code = tail_audit(audit_query);
+  });
+
+  LineageQuery lineage_query;
+  auto* lineage = audit->add_subcommand("lineage",
+                                        "what came of a consent, a token, a person's consents or an agent: "
+                                        "from the decision to the last use");
+  add_config(lineage);
+  add_json(lineage);
+  auto* question = lineage->add_option_group("of what");
+  question->add_option("--grant", lineage_query.grant, "one consent");
+  question->add_option("--token", lineage_query.token, "one code or token by its id (jti), what is above and below it");
+  question->add_option("--user", lineage_query.user, "everything this person allowed");
+  question->add_option("--agent", lineage_query.agent, "everything this agent acted in");
+  question->require_option(1);
+  lineage->callback([&] {
+    lineage_query.config_path = config;
+    lineage_query.as_json = as_json;
+    exit_code = show_lineage(lineage_query);
   });
 
   DemoOptions demo_options;

@@ -4,6 +4,8 @@
 #include <charconv>
 
 #include "base/bytes.h"
+#include "console/describe.h"
+#include "console/lineage_report.h"
 #include "console/state.h"
 #include "model/registry_json.h"
 #include "oauth/endings.h"
@@ -37,49 +39,6 @@ size_t limit_of(const http::Form& query, size_t fallback) {
   size_t limit = fallback;
   std::from_chars(text.data(), text.data() + text.size(), limit);
   return std::min(limit, kMaxList);
-}
-
-json::Value describe_grant(store::ReadTransaction& transaction, const Grant& grant, UnixTime now) {
-  json::Value out;
-  out.set("id", grant.id.text());
-  out.set("user", grant.user.text());
-  out.set("client", grant.client.text());
-  if (!grant.agent.empty()) out.set("agent", grant.agent.text());
-  out.set("scopes", grant.scopes.text());
-  json::Value::Array resources;
-  for (const ResourceId& resource : grant.resources) resources.emplace_back(resource.text());
-  out.set("resources", std::move(resources));
-  out.set("redirect_host", grant.redirect_host);
-  out.set("offline", grant.offline);
-  out.set("onward_depth", grant.onward_depth);
-  out.set("created_at", rfc3339(grant.created_at));
-  out.set("expires_at", rfc3339(grant.expires_at));
-  if (grant.last_used_at) out.set("last_used_at", rfc3339(*grant.last_used_at));
-  const std::string_view dead = oauth::why_dead(transaction, grant, now);
-  out.set("status", dead.empty() ? "active" : "ended");
-  if (!dead.empty()) out.set("cause", grant.ended_cause.empty() ? dead : std::string_view(grant.ended_cause));
-  return out;
-}
-
-json::Value describe_node(store::ReadTransaction& transaction, const Node& node, UnixTime now) {
-  json::Value out;
-  out.set("id", node.id.text());
-  out.set("kind", name_of(node.kind));
-  if (!node.parent.empty()) out.set("parent", node.parent.text());
-  if (!node.grant.empty()) out.set("grant", node.grant.text());
-  out.set("subject", node.subject.id);
-  out.set("client", node.client.text());
-  json::Value::Array chain;
-  for (const Actor& actor : node.chain.actors) chain.emplace_back(actor.id);
-  out.set("chain", std::move(chain));
-  out.set("scope", node.scope.text());
-  if (!node.resource.empty()) out.set("resource", node.resource.text());
-  out.set("issued_at", rfc3339(node.issued_at));
-  out.set("expires_at", rfc3339(node.expires_at));
-  const std::string_view dead = oauth::why_dead(transaction, node, now);
-  out.set("status", !dead.empty() ? "ended" : (node.spent_at ? "spent" : "active"));
-  if (!dead.empty()) out.set("cause", node.ended_cause.empty() ? dead : std::string_view(node.ended_cause));
-  return out;
 }
 
 // What `apply` does inside the transaction: compares, and unless it is a dry run writes, one record a change.
@@ -341,6 +300,7 @@ Task<http::Response> AdminApi::handle(http::Request& request) {
     if (request.path == "/grants") return list_grants(std::move(*query));
     if (request.path == "/lineage") return show_lineage(std::move(*query));
     if (request.path == "/audit") return list_audit(std::move(*query));
+    if (request.path == "/audit/lineage") return report_lineage(std::move(*query));
     if (request.path == "/state") return export_state();
   }
   const auto nothing = []() -> Task<http::Response> {
@@ -593,6 +553,22 @@ Task<http::Response> AdminApi::list_audit(http::Form query) {
   http::Response response = http::json_response(200, std::move(body));
   response.headers.set("Cache-Control", "no-store");
   co_return response;
+}
+
+Task<http::Response> AdminApi::report_lineage(http::Form query) {
+  LineageQuestion question;
+  question.grant = query.get("grant");
+  question.token = query.get("token");
+  question.user = query.get("user");
+  question.agent = query.get("agent");
+  if (!question.is_one()) co_return admin_error(400, "ask for one of grant, token, user or agent");
+  const UnixTime now = services_.clock.now();
+  std::optional<json::Value> report;
+  co_await services_.store.read([&](store::ReadTransaction& transaction) {
+    report = report_lineage_of(transaction, question, now);
+  });
+  if (!report) co_return admin_error(404, "nothing is known of it");
+  co_return admin_answer(*report);
 }
 
 Task<http::Response> AdminApi::export_state() {

@@ -21,6 +21,7 @@ class AdminApi {
   Task<http::Response> list_grants(http::Form query);
   Task<http::Response> show_lineage(http::Form query);
   Task<http::Response> list_audit(http::Form query);
+  Task<http::Response> report_lineage(http::Form query);
   Task<http::Response> export_state();
 
   oauth::Services& services_;

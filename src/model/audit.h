@@ -28,6 +28,9 @@ struct AuditRecord {
   std::string agent;      // the agent in question (requested, proved, or outermost)
   DelegationChain chain;  // as it results
   std::string grant;
+  // The first node of a lineage that no person consented to (software for itself). Not part of the record's text:
+  // what the log finds it by.
+  std::string lineage;
   std::string node;  // the code or token issued, judged or ended
   std::string parent;
   std::string scope;
@@ -41,7 +44,8 @@ struct AuditRecord {
 struct LoggedRecord {
   int64_t sequence = 0;
   std::string json;
-  std::string hash;  // 64 hex digits
+  std::string hash;     // 64 hex digits
+  std::string lineage;  // what it is filed under: the consent, or the first node of a lineage without one
 };
 
 // The canonical text of a record, with its place and time in the log.

@@ -80,6 +80,7 @@ Answer<ApiCaller> confirm_bearer(Call& call, const BearerToken& bearer, std::str
     const auto node = transaction.find_node(bearer.own_.node);
     if (node == nullptr || !bearer.own_.proves(*node)) return bad_token("unknown");
     call.audit.client = node->client.text();
+    call.audit.lineage = node->root.text();
     if (node->subject.kind == SubjectKind::kAgent) call.audit.agent = node->subject.id;
     if (node->is_actor_token) {
       return refuse(ErrorCode::kInsufficientScope, "an actor token opens no API", "bearer_is_actor_token");

@@ -24,6 +24,7 @@ void record_ended(Call& call, store::Transaction& transaction, const std::vector
     if (const Actor* actor = node.chain.outermost()) record.agent = actor->id;
     record.chain = node.chain;
     record.grant = node.grant.text();
+    record.lineage = node.root.text();
     record.node = node.id.text();
     record.parent = node.parent.text();
     transaction.append_audit(record, call.now);

@@ -53,6 +53,7 @@ class Reported {
       out_.agent = node.subject.id;
     out_.chain = node.chain;
     out_.grant = node.grant.text();
+    out_.lineage = node.root.text();
     out_.node = node.id.text();
     dispute_unless(said_.person.empty() || said_.person == node.subject.id, "person", said_.person);
     dispute_unless(said_.client.empty() || said_.client == node.client.text(), "client", said_.client);

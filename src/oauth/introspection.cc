@@ -56,6 +56,7 @@ void note(Call& call, const Node& node) {
   if (const Actor* actor = node.chain.outermost()) call.audit.agent = actor->id;
   call.audit.chain = node.chain;
   call.audit.grant = node.grant.text();
+  call.audit.lineage = node.root.text();
   call.audit.node = node.id.text();
 }
 

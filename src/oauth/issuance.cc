@@ -86,6 +86,7 @@ void record_issuance(Call& call, store::Transaction& transaction, const Issuance
     audit.agent = node.subject.id;
   audit.chain = node.chain;
   audit.grant = node.grant.text();
+  audit.lineage = node.root.text();
   audit.node = node.id.text();
   audit.parent = node.parent.text();
   audit.scope = node.scope.text();

@@ -601,41 +601,45 @@ void SqlTransaction::append_audit(const AuditRecord& record, UnixTime now) {
   state.head_hash = state.chain(state.head_hash, text);
   state.high_water = std::max(state.high_water, now.milliseconds);
   constexpr Statement kAppend{"INSERT INTO audit (sequence, grant_id, record, hash) VALUES ($1, $2, $3, $4)"};
-  database_.execute(kAppend, {sequence, nullable(record.grant), text, state.head_hash});
+  const std::string& lineage = record.grant.empty() ? record.lineage : record.grant;
+  database_.execute(kAppend, {sequence, nullable(lineage), text, state.head_hash});
 }
 
 std::vector<LoggedRecord> SqlTransaction::list_audit(const AuditFilter& filter) {
-  constexpr int64_t kChunk = 2000;
+  constexpr size_t kChunk = 2000;
   std::vector<LoggedRecord> records;
   constexpr Statement kByGrant{
-      "SELECT sequence, record, hash FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND sequence > "
+      "SELECT sequence, record, hash, grant_id FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND sequence > "
       "$2 "
       "ORDER BY sequence LIMIT $3"};
   constexpr Statement kByGrantBackward{
-      "SELECT sequence, record, hash FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND sequence < "
+      "SELECT sequence, record, hash, grant_id FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND sequence < "
       "$2 "
       "ORDER BY sequence DESC LIMIT $3"};
   constexpr Statement kForward{
-      "SELECT sequence, record, hash FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2"};
+      "SELECT sequence, record, hash, grant_id FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2"};
   constexpr Statement kBackward{
-      "SELECT sequence, record, hash FROM audit WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2"};
+      "SELECT sequence, record, hash, grant_id FROM audit WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2"};
   int64_t at = filter.newest_first ? INT64_MAX : filter.after;
-  while (records.size() < filter.limit) {
+  size_t all_read = 0;
+  while (records.size() < filter.limit && all_read < filter.most_read) {
+    const auto chunk = static_cast<int64_t>(std::min<size_t>(kChunk, filter.most_read - all_read));
     const auto take = [&](const Row& row) {
       at = row.integer(0);
       if (records.size() >= filter.limit || !passes(filter, row.text(1))) return;
-      records.push_back({.sequence = at, .json = std::string(row.text(1)), .hash = std::string(row.text(2))});
+      records.push_back({.sequence = at, .json = std::string(row.text(1)), .hash = std::string(row.text(2)), .lineage = std::string(row.text(3))});
     };
     size_t seen = 0;
     if (!filter.grant.empty() && filter.newest_first)
-      seen = database_.query(kByGrantBackward, {filter.grant, at, kChunk}, take);
+      seen = database_.query(kByGrantBackward, {filter.grant, at, chunk}, take);
     else if (!filter.grant.empty())
-      seen = database_.query(kByGrant, {filter.grant, at, kChunk}, take);
+      seen = database_.query(kByGrant, {filter.grant, at, chunk}, take);
     else if (filter.newest_first)
-      seen = database_.query(kBackward, {at, kChunk}, take);
+      seen = database_.query(kBackward, {at, chunk}, take);
     else
-      seen = database_.query(kForward, {at, kChunk}, take);
-    if (seen < static_cast<size_t>(kChunk)) break;
+      seen = database_.query(kForward, {at, chunk}, take);
+    all_read += seen;
+    if (seen < static_cast<size_t>(chunk)) break;
   }
   return records;
 }

@@ -56,12 +56,13 @@ struct GrantFilter {
 struct AuditFilter {
   int64_t after = 0;          // sequence
   bool newest_first = false;  // then `after` is ignored
-  std::string grant;
+  std::string grant;          // or the first node of a lineage that has none; served by an index
   std::string user;
   std::string agent;
   std::string client;
   std::string event;  // prefix
   size_t limit = 200;
+  size_t most_read = SIZE_MAX;  // gives up after so many records, whether they passed or not
 };
 
 // How many tokens share one status list (draft-ietf-oauth-status-list).

@@ -61,6 +61,39 @@ TEST_P(AuditStore, TheChainIsComputedAgainByAnotherHand) {
   EXPECT_TRUE(broken([](auto& records) { std::swap(records[2], records[3]); }));
 }
 
+TEST_P(AuditStore, ALineageWithoutAConsentIsFoundByItsFirstNode) {
+  run([](Transaction& transaction) {
+    AuditRecord own = make_record("own");
+    own.lineage = "root'1";
+    transaction.append_audit(own, kNow);
+    AuditRecord consented = make_record("consented", "g'1");
+    consented.lineage = "root'1";  // the consent comes first
+    transaction.append_audit(consented, kNow);
+    transaction.append_audit(make_record("neither"), kNow);
+  });
+  EXPECT_EQ(list({.grant = "root'1"}), (Ids{"1"}));
+  EXPECT_EQ(list({.grant = "g'1"}), (Ids{"2"}));
+  const auto log = whole_log(store());
+  EXPECT_EQ(log[0].lineage, "root'1");
+  EXPECT_EQ(log[1].lineage, "g'1");
+  EXPECT_EQ(log[2].lineage, "");
+  EXPECT_EQ(log[0].json.find("root'1"), std::string::npos) << "what it is filed under is not part of the record";
+}
+
+TEST_P(AuditStore, AFilterGivesUpWhereItIsToldTo) {
+  run([](Transaction& transaction) {
+    for (int i = 0; i < 10; ++i) {
+      AuditRecord record = make_record("event");
+      record.client = i == 8 ? "wanted" : "other";
+      transaction.append_audit(record, kNow);
+    }
+  });
+  EXPECT_EQ(list({.client = "wanted", .most_read = 8}), Ids{});
+  EXPECT_EQ(list({.client = "wanted", .most_read = 9}), (Ids{"9"}));
+  EXPECT_EQ(list({.newest_first = true, .client = "wanted", .most_read = 2}), (Ids{"9"}));
+  EXPECT_EQ(list({.newest_first = true, .client = "wanted", .most_read = 1}), Ids{});
+}
+
 TEST_P(AuditStore, AFaultLeavesNeitherEffectNorRecord) {
   run([](Transaction& transaction) { transaction.append_audit(make_record("first"), kNow); });
   EXPECT_THROW(run([](Transaction& transaction) {

@@ -1,9 +1,9 @@
 #include "app/demo/screen.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
+
+#include "app/terminal.h"
 
 namespace behalf::app {
 namespace {
@@ -12,14 +12,6 @@ constexpr size_t kShownOfCredential = 12;
 constexpr std::string_view kCredentials[] = {"actor_token",   "assertion",     "client_assertion",
                                              "code",          "code_verifier", "csrf",
                                              "refresh_token", "subject_token", "token"};
-
-bool is_in_environment(std::string_view name) {
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view text(*entry);
-    if (text.starts_with(name) && text.size() > name.size() + 1 && text[name.size()] == '=') return true;
-  }
-  return false;
-}
 
 std::string shown(const std::string& name, const std::string& value) {
   if (name == "password" || name == "client_secret") return "(not shown)";
@@ -45,7 +37,7 @@ std::string abbreviated(std::string_view credential) {
   return text + " (" + (is_jwt ? "JWT, " : "") + std::to_string(credential.size()) + " characters)";
 }
 
-Screen::Screen() : has_colours_(::isatty(STDOUT_FILENO) == 1 && !is_in_environment("NO_COLOR")) {}
+Screen::Screen() : has_colours_(shows_colours()) {}
 
 std::string Screen::paint(std::string_view code, std::string_view text) const {
   if (!has_colours_) return std::string(text);

@@ -151,6 +151,7 @@ class Hop {
     if (subject_ == nullptr || !asked_.subject.proves(*subject_)) return bad_subject("subject_unknown");
     call_.audit.parent = subject_->id.text();
     call_.audit.grant = subject_->grant.text();
+    call_.audit.lineage = subject_->root.text();
     call_.audit.chain = subject_->chain;
     if (subject_->subject.kind == SubjectKind::kUser) call_.audit.user = subject_->subject.id;
     if (subject_->is_actor_token) return bad_subject("subject_is_actor_token");
