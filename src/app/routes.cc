@@ -8,6 +8,7 @@
 #include "base/uri.h"
 #include "crypto/hash.h"
 #include "oauth/authorize.h"
+#include "oauth/authzen.h"
 #include "oauth/directory.h"
 #include "oauth/evidence.h"
 #include "oauth/introspection.h"
@@ -102,6 +103,12 @@ http::Handler make_public_handler(oauth::Services& services, oauth::Transmitter&
   add("POST", base + "/revoke", [&services](Request& r) { return oauth::revocation_endpoint(services, r); });
   add("GET", base + "/directory", [&services](Request& r) { return oauth::directory_endpoint(services, r); });
   add("POST", base + "/evidence", [&services](Request& r) { return oauth::evidence_endpoint(services, r); });
+  add("POST", base + "/access/v1/evaluation",
+      [&services](Request& r) { return oauth::evaluation_endpoint(services, r); });
+  add("POST", base + "/access/v1/evaluations",
+      [&services](Request& r) { return oauth::evaluations_endpoint(services, r); });
+  add("GET", "/.well-known/authzen-configuration" + base,
+      [&services](Request&) { return ready(oauth::authzen_metadata(services)); });
   add("GET", base + "/jwks", [&services](Request&) { return ready(oauth::key_set(services)); });
   add("GET", "/.well-known/oauth-authorization-server" + base, metadata);
   add("GET", base + "/.well-known/openid-configuration", metadata);

@@ -55,7 +55,7 @@ class Reported {
     out_.grant = node.grant.text();
     out_.lineage = node.root.text();
     out_.node = node.id.text();
-    dispute_unless(said_.person.empty() || said_.person == node.subject.id, "person", said_.person);
+    dispute_unless(said_.person.empty() || is_called(node.subject.id, said_.person), "person", said_.person);
     dispute_unless(said_.client.empty() || said_.client == node.client.text(), "client", said_.client);
     dispute_unless(said_.grant.empty() || said_.grant == node.grant.text(), "grant", said_.grant);
     dispute_unless(node.resource == reporter_.resource, "resource", reporter_.resource.text());
@@ -88,9 +88,17 @@ class Reported {
     if (!said_.chain.empty()) out_.agent = said_.chain.front();
     if (said_.grant.empty()) return;
     const auto grant = is_ordered_id(said_.grant) ? transaction.find_grant(GrantId(said_.grant)) : nullptr;
-    const bool is_theirs = grant != nullptr && (said_.person.empty() || grant->user.text() == said_.person);
+    const bool is_theirs =
+        grant != nullptr && (said_.person.empty() || is_called(grant->user.text(), said_.person));
     dispute_unless(is_theirs, "grant", said_.grant);
-    if (is_theirs) out_.grant = said_.grant;
+    if (!is_theirs) return;
+    out_.grant = said_.grant;
+    out_.user = grant->user.text();
+  }
+
+  // A resource that knows people by names of its own reports them by those.
+  bool is_called(const std::string& id, const std::string& said) const {
+    return said == id || said == call_.services.keys.pairwise_subject(reporter_.resource.text(), id);
   }
 
   void dispute_unless(bool agrees, std::string_view member, json::Value claimed) {

@@ -206,6 +206,20 @@ TEST_F(Evidence, without_a_token_of_ours_it_is_the_reporters_word) {
   EXPECT_EQ(accesses().back().find("user"), nullptr);
 }
 
+TEST_F(Evidence, a_resource_reports_people_by_the_names_it_knows) {
+  server.change("resources", kR1, "subject_type", "pairwise");
+  const std::string t1 = server.flow("ca", "a1", "r1.read").text("access_token");
+  ASSERT_NE(text_at(claims_of(t1), "sub"), "u1");
+  ASSERT_EQ(report({a_record("1", seen(t1))}).status, 200);
+  EXPECT_EQ(detail(accesses().back(), "verified"), "true");
+  EXPECT_EQ(text_at(accesses().back(), "user"), "u1");
+  json::Value said = seen(t1);
+  said.set("token_id", "not ours");
+  ASSERT_EQ(report({a_record("2", said)}).status, 200);
+  EXPECT_EQ(text_at(accesses().back(), "user"), "u1");
+  EXPECT_EQ(text_at(accesses().back(), "grant"), text_at(claims_of(t1), "grant_id"));
+}
+
 TEST_F(Evidence, a_call_let_through_after_the_end_shows) {
   const std::string t1 = server.flow("ca", "a1", "r1.read").text("access_token");
   server.as("ca", "/revoke", {{"token", t1}});
