@@ -30,7 +30,7 @@ struct SignalStream {
   std::string verification_jti;               // of the verification event that waits; empty: none does
   std::string verification_state;
   UnixTime created_at;
-  std::string pusher;     // which server delivers it, until when; another takes over then
+  std::string pusher;  // which server delivers it, until when; another takes over then
   UnixTime pusher_until;
 };
 

@@ -1,6 +1,7 @@
 // How long a revocation takes to reach everybody: the packaged server with many live tokens in its store, a
-// hundred receivers that poll as guards do, and every kind of revocation in turn. Prints one JSON line: from the
-// moment a revocation was acknowledged to whoever revoked until each receiver had the SET, in milliseconds.
+// hundred receivers that poll as guards do, and every kind of revocation in turn. Prints one JSON line: from
+// the moment a revocation was acknowledged to whoever revoked until each receiver had the SET, in
+// milliseconds.
 //
 //   feed_load <behalf> [--tokens N] [--receivers N] [--rounds N] [--folder DIR]
 #include <arpa/inet.h>
@@ -188,7 +189,7 @@ json::Value state_of_the_world(const Options& options) {
 
 struct Prepared {
   std::vector<std::string> grants;
-  std::vector<std::string> tokens;       // to be shown to /revoke
+  std::vector<std::string> tokens;  // to be shown to /revoke
   std::vector<std::string> token_ids;
   std::vector<std::string> hops;         // with tokens below them
   std::vector<std::string> last_of_hop;  // the last id below it
@@ -200,15 +201,15 @@ Prepared fill(const Server& server, const Options& options) {
   const UnixTime now = SystemClock().now();
   const UnixTime end = UnixTime::from_seconds(now.seconds() + 3500);
   const oauth::Keys keys(Secret(*app::read_file(server.folder + "/behalf.keys")));
-  store::Store store(store::sqlite_connector(server.folder + "/behalf.db"), [](std::string_view bytes) {
-    return std::string(as_text(crypto::sha256(bytes)));
-  });
+  store::Store store(store::sqlite_connector(server.folder + "/behalf.db"),
+                     [](std::string_view bytes) { return std::string(as_text(crypto::sha256(bytes))); });
   const auto node_of = [&](int i) {
     Node node;
     node.id = node.root = NodeId(make_ordered_id(now, random));
     node.subject = {.kind = SubjectKind::kUser, .id = name_of("user", i % options.rounds), .epoch = 1};
     node.client = ClientId(name_of("client", i % options.rounds));
-    node.chain.actors = {{.kind = ActorKind::kAgent, .id = name_of("agent", i % options.rounds), .epoch = 1, .instance = {}}};
+    node.chain.actors = {
+        {.kind = ActorKind::kAgent, .id = name_of("agent", i % options.rounds), .epoch = 1, .instance = {}}};
     node.scope = ScopeSet{"read"};
     node.resource = ResourceId(kApi);
     node.issued_at = now;
@@ -264,7 +265,8 @@ Prepared fill(const Server& server, const Options& options) {
   constexpr int kBatch = 5000;
   for (int done = 0; done < options.tokens; done += kBatch) {
     store.run([&](store::Transaction& transaction) {
-      for (int i = done; i < std::min(done + kBatch, options.tokens); ++i) transaction.insert_node(node_of(i));
+      for (int i = done; i < std::min(done + kBatch, options.tokens); ++i)
+        transaction.insert_node(node_of(i));
     });
   }
   return prepared;
@@ -292,7 +294,8 @@ class Hearing {
   }
   std::vector<Clock::time_point> wait_for(const std::string& id, int receivers) {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, std::chrono::seconds(10), [&] { return static_cast<int>(heard_[id].size()) >= receivers; }))
+    if (!changed_.wait_for(lock, std::chrono::seconds(10),
+                           [&] { return static_cast<int>(heard_[id].size()) >= receivers; }))
       fail("only " + std::to_string(heard_[id].size()) + " receivers have heard of " + id);
     return heard_[id];
   }
@@ -333,7 +336,8 @@ void receive(const Server& server, const std::string& client_id, const std::stri
   request.path_and_query = "/token";
   request.headers.set("Authorization", "Basic " + base64(client_id + ":" + secret));
   request.headers.set("Content-Type", "application/x-www-form-urlencoded");
-  request.body = http::write_form({{"grant_type", "client_credentials"}, {"resource", server.issuer()}, {"scope", "behalf.signals"}});
+  request.body = http::write_form(
+      {{"grant_type", "client_credentials"}, {"resource", server.issuer()}, {"scope", "behalf.signals"}});
   const auto answer = json::parse(client.send(request).body);
   request.headers.set("Authorization", "Bearer " + text_at(answer ? &*answer : nullptr, "access_token"));
   request.headers.set("Content-Type", "application/json");
@@ -373,9 +377,11 @@ double percentile(std::vector<double> values, double share) {
 int run(const Options& options) {
   Server server(options);
   server.start();
-  const auto applied = json::parse(server.admin("/apply", state_of_the_world(options)).body, {.bytes = 16 * 1024 * 1024, .depth = 16});
+  const auto applied = json::parse(server.admin("/apply", state_of_the_world(options)).body,
+                                   {.bytes = 16 * 1024 * 1024, .depth = 16});
   std::map<std::string, std::string> secrets;
-  for (const json::Member& secret : *applied->find("secrets")->object()) secrets[secret.name] = *secret.value.string();
+  for (const json::Member& secret : *applied->find("secrets")->object())
+    secrets[secret.name] = *secret.value.string();
   server.stop();
   std::fprintf(stderr, "filling the store with %d tokens\n", options.tokens);
   const Prepared prepared = fill(server, options);
@@ -408,11 +414,13 @@ int run(const Options& options) {
   };
   std::map<std::string, std::vector<double>> taken;
   std::vector<double> all;
-  const auto measure = [&](const std::string& kind, const std::string& id, const std::function<void()>& revoke) {
+  const auto measure = [&](const std::string& kind, const std::string& id,
+                           const std::function<void()>& revoke) {
     revoke();
     const auto acknowledged = Clock::now();
     for (const auto heard : hearing.wait_for(id, options.receivers)) {
-      const double after = std::max(0.0, std::chrono::duration<double, std::milli>(heard - acknowledged).count());
+      const double after =
+          std::max(0.0, std::chrono::duration<double, std::milli>(heard - acknowledged).count());
       taken[kind].push_back(after);
       all.push_back(after);
     }
@@ -428,9 +436,13 @@ int run(const Options& options) {
     measure("client", name_of("client", i), [&] { by_admin("/clients/suspend", name_of("client", i)); });
   }
   stopping = true;
-  std::printf("{\"name\":\"feed\",\"receivers\":%d,\"live_tokens\":%d,\"samples\":%zu,\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"max_ms\":%.2f",
-              options.receivers, options.tokens, all.size(), percentile(all, 0.5), percentile(all, 0.99), percentile(all, 1));
-  for (const auto& [kind, values] : taken) std::printf(",\"%s_p99_ms\":%.2f", kind.c_str(), percentile(values, 0.99));
+  std::printf(
+      "{\"name\":\"feed\",\"receivers\":%d,\"live_tokens\":%d,\"samples\":%zu,\"p50_ms\":%.2f,\"p99_ms\":%."
+      "2f,\"max_ms\":%.2f",
+      options.receivers, options.tokens, all.size(), percentile(all, 0.5), percentile(all, 0.99),
+      percentile(all, 1));
+  for (const auto& [kind, values] : taken)
+    std::printf(",\"%s_p99_ms\":%.2f", kind.c_str(), percentile(values, 0.99));
   std::printf("}\n");
   std::fflush(stdout);
   for (std::thread& receiver : receivers) receiver.join();  // their polls end within five seconds

@@ -51,7 +51,8 @@ TEST(SsfPoll, every_revocation_is_told_by_the_name_that_tokens_show) {
   world.server.suspend("client", "cb");
   EXPECT_EQ(world.only(), "application cb");
   world.server.suspend("user", "u1");
-  EXPECT_EQ(world.only(), "user u1") << "the consents of a person who is suspended need no items of their own";
+  EXPECT_EQ(world.only(), "user u1")
+      << "the consents of a person who is suspended need no items of their own";
   world.server.resume("user", "u1");
   EXPECT_EQ(world.receiver.drain().size(), 0U);
 }
@@ -89,14 +90,16 @@ TEST(SsfPoll, a_token_that_does_not_show_an_agent_ends_with_it_all_the_same) {
   Listening world;
   world.server.change("resources", kR2, "chain_disclosure", "outermost");
   const std::string first = world.server.flow("ca", "a1", "m1.use r2.read", kM1).text("access_token");
-  const std::string second = world.server.exchange("m1", first, "a2", {{"resource", kR2}}).text("access_token");
+  const std::string second =
+      world.server.exchange("m1", first, "a2", {{"resource", kR2}}).text("access_token");
   ASSERT_EQ(chain_of(second), Names{"a2"}) << "a1 is hidden";
   world.receiver.drain();
   world.server.suspend("agent", "a1");
-  EXPECT_EQ(revoked_in_all(world.receiver.drain()), (Names{"application a1", "token " + text_at(claims_of(second), "jti")}));
+  EXPECT_EQ(revoked_in_all(world.receiver.drain()),
+            (Names{"application a1", "token " + text_at(claims_of(second), "jti")}));
 }
 
-TEST(SsfPoll, a_set_is_what_the_specifications_say) {
+TEST(SsfPoll, a_set_is_what_the_specifications_say) {  // RFC 8417 §2.2
   Listening world;
   world.server.suspend("agent", "a1");
   const Reply reply = world.receiver.poll();
@@ -136,7 +139,7 @@ TEST(SsfPoll, a_set_is_what_the_specifications_say) {
   EXPECT_TRUE(crypto::verify(*jwt, wanted, named, world.server.clock.now()));
 }
 
-TEST(SsfPoll, what_is_not_acknowledged_comes_again_as_it_was) {
+TEST(SsfPoll, what_is_not_acknowledged_comes_again_as_it_was) {  // RFC 8936 §2.4
   Listening world;
   world.server.suspend("agent", "a1");
   world.server.suspend("agent", "a2");
@@ -151,7 +154,7 @@ TEST(SsfPoll, what_is_not_acknowledged_comes_again_as_it_was) {
   EXPECT_EQ(SsfReceiver::sets_of(world.receiver.poll()).size(), 0U);
 }
 
-TEST(SsfPoll, an_error_of_the_receiver_is_an_end_of_the_matter) {
+TEST(SsfPoll, an_error_of_the_receiver_is_an_end_of_the_matter) {  // RFC 8936 §2.6
   Listening world;
   world.server.suspend("agent", "a1");
   const auto sets = SsfReceiver::sets_of(world.receiver.poll());
@@ -161,7 +164,7 @@ TEST(SsfPoll, an_error_of_the_receiver_is_an_end_of_the_matter) {
   EXPECT_EQ(SsfReceiver::sets_of(world.receiver.poll(body)).size(), 0U);
 }
 
-TEST(SsfPoll, max_events_cuts_and_zero_acknowledges_only) {
+TEST(SsfPoll, max_events_cuts_and_zero_acknowledges_only) {  // RFC 8936 §2.2
   Listening world;
   for (const char* agent : {"a1", "a2", "a4"}) world.server.suspend("agent", agent);
   const Reply two = world.receiver.poll(R"({"maxEvents":2,"returnImmediately":true})");
@@ -180,7 +183,7 @@ TEST(SsfPoll, max_events_cuts_and_zero_acknowledges_only) {
   EXPECT_FALSE(SsfReceiver::has_more(last)) << "exactly as many as there are is all";
 }
 
-TEST(SsfPoll, an_answer_with_nothing_to_say_is_held_until_something_happens) {
+TEST(SsfPoll, an_answer_with_nothing_to_say_is_held_until_something_happens) {  // RFC 8936 §2.2
   Listening world;
   std::vector<json::Value> heard;
   int64_t took = 0;
@@ -253,8 +256,9 @@ TEST(SsfPoll, a_new_stream_is_held_also_where_nothing_is_kept_any_more) {
   Listening world;
   world.server.suspend("agent", "a1");
   world.server.clock.advance(Seconds{2 * 3600});
-  world.server.services().store.run(
-      [&](store::Transaction& transaction) { transaction.purge_revocations(world.server.clock.now(), 1000); });
+  world.server.services().store.run([&](store::Transaction& transaction) {
+    transaction.purge_revocations(world.server.clock.now(), 1000);
+  });
   for (int restarts = 0; restarts < 2; ++restarts) {
     SsfReceiver later(world.server);
     later.create();
@@ -286,13 +290,18 @@ TEST(SsfPoll, a_stream_hears_only_of_the_events_it_asked_for) {
 TEST(SsfPoll, malformed_requests_are_refused_and_harm_nothing) {
   Listening world;
   world.server.suspend("agent", "a1");
-  for (const char* body : {"[]", "{", "\"x\"", R"({"maxEvents":-1})", R"({"maxEvents":"1"})", R"({"returnImmediately":1})",
-                           R"({"ack":"x"})", R"({"ack":[1]})", R"({"setErrs":[]})", R"({"ack":[],"ack":[]})"}) {
+  for (const char* body :
+       {"[]", "{", "\"x\"", R"({"maxEvents":-1})", R"({"maxEvents":"1"})", R"({"returnImmediately":1})",
+        R"({"ack":"x"})", R"({"ack":[1]})", R"({"setErrs":[]})", R"({"ack":[],"ack":[]})"}) {
     EXPECT_EQ(world.receiver.poll(body).status, 400) << body;
   }
   // Acknowledging what was never sent, or is none of ours, takes nothing away.
-  for (const char* jti : {"", ".", "0.1", "-1.1", "999999999.1", "99999999999999999999999.1", "x", "1", "1.1"}) {
-    EXPECT_EQ(SsfReceiver::sets_of(world.receiver.poll(R"({"returnImmediately":true,"ack":[")" + std::string(jti) + "\"]}")).size(), 1U)
+  for (const char* jti :
+       {"", ".", "0.1", "-1.1", "999999999.1", "99999999999999999999999.1", "x", "1", "1.1"}) {
+    EXPECT_EQ(SsfReceiver::sets_of(
+                  world.receiver.poll(R"({"returnImmediately":true,"ack":[")" + std::string(jti) + "\"]}"))
+                  .size(),
+              1U)
         << jti;
   }
 }
@@ -300,7 +309,8 @@ TEST(SsfPoll, malformed_requests_are_refused_and_harm_nothing) {
 TEST(SsfPoll, who_may_not_listen_hears_nothing) {
   Listening world;
   const std::string path = "/ssf/poll?stream_id=" + world.receiver.stream;
-  EXPECT_EQ(world.server.send({.method = "POST", .path_and_query = path, .headers = {}, .body = "{}"}).status, 401);
+  EXPECT_EQ(world.server.send({.method = "POST", .path_and_query = path, .headers = {}, .body = "{}"}).status,
+            401);
   EXPECT_EQ(world.receiver.call("POST", path, "{}", "nonsense").status, 401);
   const std::string for_api = world.server.flow("ca", "a1", "r1.read").text("access_token");
   EXPECT_EQ(world.receiver.call("POST", path, "{}", for_api).status, 401);

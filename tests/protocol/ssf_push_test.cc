@@ -1,5 +1,5 @@
-// RFC 8935: SETs pushed to a receiver, to hosts that the operator named and nowhere else; and what stands between
-// tokens that name nobody and the feed that must end them.
+// RFC 8935: SETs pushed to a receiver, to hosts that the operator named and nowhere else; and what stands
+// between tokens that name nobody and the feed that must end them.
 #include <condition_variable>
 #include <mutex>
 
@@ -18,7 +18,8 @@ class PushTarget {
   PushTarget() {
     http::Listen listen;
     listen.address = "127.0.0.1";
-    server_ = std::make_unique<http::Server>(listen, http::Limits{}, 1U, [this](http::Request& request) { return take(request); });
+    server_ = std::make_unique<http::Server>(listen, http::Limits{}, 1U,
+                                             [this](http::Request& request) { return take(request); });
   }
   std::string host() const { return "127.0.0.1:" + std::to_string(server_->port()); }
   std::string url() const { return "http://" + host() + "/events"; }
@@ -30,7 +31,8 @@ class PushTarget {
   // Waits until so many requests have come; all of them.
   std::vector<http::Request> wait_for(size_t count) {
     std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(20), [&] { return requests_.size() >= count; })) << requests_.size();
+    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(20), [&] { return requests_.size() >= count; }))
+        << requests_.size();
     return requests_;
   }
   size_t count() {
@@ -62,12 +64,14 @@ struct World {
   World() {
     server.configure([this](oauth::Settings& settings) { settings.push_hosts = {target.host()}; });
   }
-  static std::string wish(const std::string& url, const std::string& authorization = "Bearer of-the-receiver") {
-    return R"({"delivery":{"method":"urn:ietf:rfc:8935","endpoint_url":")" + url + R"(","authorization_header":")" + authorization + "\"}}";
+  static std::string wish(const std::string& url,
+                          const std::string& authorization = "Bearer of-the-receiver") {
+    return R"({"delivery":{"method":"urn:ietf:rfc:8935","endpoint_url":")" + url +
+           R"(","authorization_header":")" + authorization + "\"}}";
   }
 };
 
-TEST(SsfPush, carries_every_event_to_the_receiver) {
+TEST(SsfPush, carries_every_event_to_the_receiver) {  // RFC 8935 §2.1
   World world;
   SsfReceiver receiver(world.server);
   const Reply made = receiver.create(World::wish(world.target.url()));
@@ -85,12 +89,14 @@ TEST(SsfPush, carries_every_event_to_the_receiver) {
   requests = world.target.wait_for(2);
   EXPECT_EQ(revoked_in(claims_of(requests[1].body)), "application a1");
   EXPECT_EQ(receiver.poll().status, 404) << "a stream that is pushed cannot be polled";
-  EXPECT_EQ(receiver.call("POST", "/ssf/verify", R"({"stream_id":")" + receiver.stream + R"(","state":"s"})").status, 204);
+  EXPECT_EQ(receiver.call("POST", "/ssf/verify", R"({"stream_id":")" + receiver.stream + R"(","state":"s"})")
+                .status,
+            204);
   requests = world.target.wait_for(3);
-  EXPECT_EQ(text_at(event_in(claims_of(requests[2].body)).second, "state"), "s");  // SS-05
+  EXPECT_EQ(text_at(event_in(claims_of(requests[2].body)).second, "state"), "s");
 }
 
-TEST(SsfPush, tries_again_until_the_receiver_has_it_and_loses_nothing_at_a_restart) {  // SS-11
+TEST(SsfPush, tries_again_until_the_receiver_has_it_and_loses_nothing_at_a_restart) {  // RFC 8935 §2.4
   World world;
   world.target.answer(500);
   SsfReceiver receiver(world.server);
@@ -121,16 +127,18 @@ TEST(SsfPush, an_event_the_receiver_cannot_use_is_not_sent_again) {
   EXPECT_EQ(revoked_in(claims_of(requests[1].body)), "application a1");
 }
 
-TEST(SsfPush, nobody_makes_this_server_call_where_the_operator_did_not_say) {
+TEST(SsfPush, nobody_makes_this_server_call_where_the_operator_did_not_say) {  // RFC 8935 §2
   World world;
   SsfReceiver receiver(world.server);
-  for (const std::string& url : {std::string("https://receiver.example/"), std::string("http://127.0.0.1:1/"),
-                                 std::string("http://169.254.169.254/latest"), "http://x@" + world.target.host() + "/",
-                                 "http://" + world.target.host() + "@evil.example/", "https://" + world.target.host() + "#x",
-                                 "ftp://" + world.target.host() + "/", std::string("file:///etc/passwd"), std::string("")}) {
+  for (const std::string& url :
+       {std::string("https://receiver.example/"), std::string("http://127.0.0.1:1/"),
+        std::string("http://169.254.169.254/latest"), "http://x@" + world.target.host() + "/",
+        "http://" + world.target.host() + "@evil.example/", "https://" + world.target.host() + "#x",
+        "ftp://" + world.target.host() + "/", std::string("file:///etc/passwd"), std::string("")}) {
     EXPECT_EQ(receiver.call("POST", "/ssf/streams", World::wish(url)).status, 400) << url;
   }
-  EXPECT_EQ(receiver.call("POST", "/ssf/streams", World::wish(world.target.url(), "a\\r\\nX: y")).status, 400);
+  EXPECT_EQ(receiver.call("POST", "/ssf/streams", World::wish(world.target.url(), "a\\r\\nX: y")).status,
+            400);
   EXPECT_EQ(world.target.count(), 0U);
   TestServer closed;
   SsfReceiver other(closed);
@@ -140,10 +148,13 @@ TEST(SsfPush, nobody_makes_this_server_call_where_the_operator_did_not_say) {
 TEST(SsfPush, hosts_are_compared_as_a_whole) {
   using oauth::may_push_to;
   const std::vector<std::string> hosts{"a.example", "b.example:8443", "127.0.0.1:9", "[::1]:9"};
-  for (const char* url : {"https://a.example/x", "https://a.example:443/", "https://b.example:8443/", "http://127.0.0.1:9/", "http://[::1]:9/"})
+  for (const char* url : {"https://a.example/x", "https://a.example:443/", "https://b.example:8443/",
+                          "http://127.0.0.1:9/", "http://[::1]:9/"})
     EXPECT_TRUE(may_push_to(hosts, url)) << url;
-  for (const char* url : {"http://a.example/", "https://a.example:444/", "https://b.example/", "https://a.example.evil/", "https://xa.example/",
-                          "https://127.0.0.1/", "http://127.0.0.1/", "https://u@a.example/", "https://a.example/#f", "a.example", ""})
+  for (const char* url :
+       {"http://a.example/", "https://a.example:444/", "https://b.example/", "https://a.example.evil/",
+        "https://xa.example/", "https://127.0.0.1/", "http://127.0.0.1/", "https://u@a.example/",
+        "https://a.example/#f", "a.example", ""})
     EXPECT_FALSE(may_push_to(hosts, url)) << url;
 }
 
@@ -176,10 +187,12 @@ TEST(SsfNames, a_resource_that_knows_people_by_names_of_its_own_is_told_of_its_t
   const std::string token = server.flow("ca", "a1", "r2.read", kR2).text("access_token");
   ASSERT_NE(text_at(claims_of(token), "sub"), "u1");
   const std::string other = server.flow("ca", "a1", "r2.read", kR2).text("access_token");
-  server.admin("POST", "/grants/revoke", json_of(R"({"id":")" + text_at(claims_of(other), "grant_id") + "\"}"));
+  server.admin("POST", "/grants/revoke",
+               json_of(R"({"id":")" + text_at(claims_of(other), "grant_id") + "\"}"));
   auto sets = receiver.drain();
   ASSERT_EQ(sets.size(), 1U);
-  EXPECT_EQ(sets[0].find("sub_id")->find("user"), nullptr) << "it would say who the person of that consent is";
+  EXPECT_EQ(sets[0].find("sub_id")->find("user"), nullptr)
+      << "it would say who the person of that consent is";
   server.suspend("user", "u1");
   const Names told = revoked_in_all(receiver.drain());
   EXPECT_NE(std::find(told.begin(), told.end(), "token " + text_at(claims_of(token), "jti")), told.end());

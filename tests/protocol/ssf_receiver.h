@@ -14,29 +14,37 @@ namespace behalf::test {
 
 inline const std::string kPollMethod = "urn:ietf:rfc:8936";
 inline const std::string kPushMethod = "urn:ietf:rfc:8935";
-inline const std::string kSessionRevokedEvent = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
-inline const std::string kClaimsChangeEvent = "https://schemas.openid.net/secevent/caep/event-type/token-claims-change";
+inline const std::string kSessionRevokedEvent =
+    "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+inline const std::string kClaimsChangeEvent =
+    "https://schemas.openid.net/secevent/caep/event-type/token-claims-change";
 inline const std::string kKeyRevokedEvent = "urn:behalf:event:key-revoked";
-inline const std::string kVerificationEvent = "https://schemas.openid.net/secevent/ssf/event-type/verification";
+inline const std::string kVerificationEvent =
+    "https://schemas.openid.net/secevent/ssf/event-type/verification";
 
 class SsfReceiver {
  public:
   // Gives `client` the scope and the grant it needs.
-  explicit SsfReceiver(TestServer& server, const std::string& client = "m1") : server_(server), client_(client) {
+  explicit SsfReceiver(TestServer& server, const std::string& client = "m1")
+      : server_(server), client_(client) {
     json::Value::Array scopes;
-    for (const char* scope : {"r1.read", "r1.write", "r2.read", "m1.use", "behalf.signals"}) scopes.emplace_back(scope);
+    for (const char* scope : {"r1.read", "r1.write", "r2.read", "m1.use", "behalf.signals"})
+      scopes.emplace_back(scope);
     server.change("clients", client, "scopes", std::move(scopes));
     json::Value::Array grants;
-    for (const std::string& grant : {std::string("client_credentials"), kExchange, kJwtBearer}) grants.emplace_back(grant);
+    for (const std::string& grant : {std::string("client_credentials"), kExchange, kJwtBearer})
+      grants.emplace_back(grant);
     server.change("clients", client, "grant_types", std::move(grants));
   }
 
   std::string token(const std::string& scope = "behalf.signals") {
-    const Reply reply = server_.token(client_, {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"scope", scope}});
+    const Reply reply = server_.token(
+        client_, {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"scope", scope}});
     EXPECT_EQ(reply.status, 200) << reply.body;
     return reply.text("access_token");
   }
-  Reply call(const std::string& method, const std::string& path, const std::string& body = {}, const std::string& bearer = {}) {
+  Reply call(const std::string& method, const std::string& path, const std::string& body = {},
+             const std::string& bearer = {}) {
     if (token_.empty()) token_ = token();
     http::ClientRequest request{.method = method, .path_and_query = path, .headers = {}, .body = body};
     request.headers.set("Authorization", "Bearer " + (bearer.empty() ? token_ : bearer));
@@ -97,19 +105,22 @@ class SsfReceiver {
 // The one event of a SET: its type and content.
 inline std::pair<std::string, json::Value> event_in(const json::Value& claims) {
   const json::Value* events = claims.find("events");
-  EXPECT_TRUE(events != nullptr && events->object() != nullptr && events->object()->size() == 1U) << json::write(claims);
+  EXPECT_TRUE(events != nullptr && events->object() != nullptr && events->object()->size() == 1U)
+      << json::write(claims);
   if (events == nullptr || events->object() == nullptr || events->object()->empty()) return {};
   return {events->object()->front().name, events->object()->front().value};
 }
 
-// "user u1", "application a1", "session <grant>", "token <jti>", "resource <id>", "key <kid>"; what a verifier looks at.
+// "user u1", "application a1", "session <grant>", "token <jti>", "resource <id>", "key <kid>"; what a
+// verifier looks at.
 inline std::string revoked_in(const json::Value& claims) {
   const json::Value* subject = claims.find("sub_id");
   if (subject == nullptr) return "nothing";
   if (text_at(*subject, "format") == "opaque") return "key " + text_at(*subject, "id");
   EXPECT_EQ(text_at(*subject, "format"), "complex");
   if (const json::Value* session = subject->find("session"))
-    return text_at(*session, "format") == "jwt_id" ? "token " + text_at(*session, "jti") : "session " + text_at(*session, "id");
+    return text_at(*session, "format") == "jwt_id" ? "token " + text_at(*session, "jti")
+                                                   : "session " + text_at(*session, "id");
   for (const char* name : {"user", "application"}) {
     if (const json::Value* who = subject->find(name)) {
       EXPECT_EQ(text_at(*who, "format"), "iss_sub");

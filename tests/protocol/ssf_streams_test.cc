@@ -39,7 +39,8 @@ TEST(SsfStreams, are_made_read_changed_replaced_and_removed) {
   EXPECT_EQ(made.text("iss"), kIssuer);
   EXPECT_EQ(made.text("aud"), "m1");
   EXPECT_EQ(made.text("description"), "first");
-  EXPECT_EQ(text_at(*made.json.find("delivery"), "endpoint_url"), kIssuer + "/ssf/poll?stream_id=" + receiver.stream);
+  EXPECT_EQ(text_at(*made.json.find("delivery"), "endpoint_url"),
+            kIssuer + "/ssf/poll?stream_id=" + receiver.stream);
   EXPECT_EQ(made.json.find("events_delivered")->array()->size(), 3U);
   EXPECT_EQ(made.json.find_integer("inactivity_timeout"), 3600);
   const std::string path = "/ssf/streams?stream_id=" + receiver.stream;
@@ -47,7 +48,8 @@ TEST(SsfStreams, are_made_read_changed_replaced_and_removed) {
   EXPECT_EQ(receiver.call("GET", "/ssf/streams").json.array()->size(), 1U);
 
   const std::string id = R"("stream_id":")" + receiver.stream + "\"";
-  Reply changed = receiver.call("PATCH", "/ssf/streams", "{" + id + R"(,"events_requested":[")" + kSessionRevokedEvent + R"(","x"]})");
+  Reply changed = receiver.call("PATCH", "/ssf/streams",
+                                "{" + id + R"(,"events_requested":[")" + kSessionRevokedEvent + R"(","x"]})");
   EXPECT_EQ(changed.status, 200) << changed.body;
   EXPECT_EQ(changed.text("description"), "first") << "what is left out stays";
   EXPECT_EQ(changed.json.find("events_requested")->array()->size(), 2U);
@@ -68,10 +70,11 @@ TEST(SsfStreams, are_made_read_changed_replaced_and_removed) {
 TEST(SsfStreams, nonsense_makes_none) {
   TestServer server;
   SsfReceiver receiver(server);
-  for (const char* body : {"[]", "{", R"({"delivery":"poll"})", R"({"delivery":{"method":"smoke"}})", R"({"description":7})",
-                           R"({"events_requested":"x"})", R"({"events_requested":[7]})", R"({"iss":"https://other.example"})",
-                           R"({"aud":"other"})", R"({"delivery":{"method":"urn:ietf:rfc:8935"}})",
-                           R"({"delivery":{"method":"urn:ietf:rfc:8935","endpoint_url":"https://receiver.example/"}})"}) {
+  for (const char* body :
+       {"[]", "{", R"({"delivery":"poll"})", R"({"delivery":{"method":"smoke"}})", R"({"description":7})",
+        R"({"events_requested":"x"})", R"({"events_requested":[7]})", R"({"iss":"https://other.example"})",
+        R"({"aud":"other"})", R"({"delivery":{"method":"urn:ietf:rfc:8935"}})",
+        R"({"delivery":{"method":"urn:ietf:rfc:8935","endpoint_url":"https://receiver.example/"}})"}) {
     const Reply reply = receiver.call("POST", "/ssf/streams", body);
     EXPECT_EQ(reply.status, 400) << body << reply.body;
   }
@@ -101,10 +104,15 @@ TEST(SsfStreams, need_a_token_for_them) {
   TestServer server;
   SsfReceiver receiver(server);
   const std::string for_api = server.flow("ca", "a1", "r1.read").text("access_token");
-  for (const auto& [method, path] : std::vector<std::pair<std::string, std::string>>{
-           {"POST", "/ssf/streams"}, {"GET", "/ssf/streams"}, {"PATCH", "/ssf/streams"}, {"PUT", "/ssf/streams"},
-           {"DELETE", "/ssf/streams?stream_id=x"}, {"GET", "/ssf/status?stream_id=x"}, {"POST", "/ssf/status"},
-           {"POST", "/ssf/verify"}}) {
+  for (const auto& [method, path] :
+       std::vector<std::pair<std::string, std::string>>{{"POST", "/ssf/streams"},
+                                                        {"GET", "/ssf/streams"},
+                                                        {"PATCH", "/ssf/streams"},
+                                                        {"PUT", "/ssf/streams"},
+                                                        {"DELETE", "/ssf/streams?stream_id=x"},
+                                                        {"GET", "/ssf/status?stream_id=x"},
+                                                        {"POST", "/ssf/status"},
+                                                        {"POST", "/ssf/verify"}}) {
     const Reply bare = server.send({.method = method, .path_and_query = path, .headers = {}, .body = {}});
     EXPECT_EQ(bare.status, 401) << method << path;
     EXPECT_NE(bare.header("WWW-Authenticate").find("Bearer"), std::string::npos);
@@ -118,7 +126,9 @@ TEST(SsfStreams, paused_keeps_what_happens_and_disabled_drops_it) {
   receiver.create();
   receiver.drain();
   const auto set = [&](const std::string& status) {
-    const Reply reply = receiver.call("POST", "/ssf/status", R"({"stream_id":")" + receiver.stream + R"(","status":")" + status + R"(","reason":"why"})");
+    const Reply reply = receiver.call(
+        "POST", "/ssf/status",
+        R"({"stream_id":")" + receiver.stream + R"(","status":")" + status + R"(","reason":"why"})");
     EXPECT_EQ(reply.status, 200) << reply.body;
     EXPECT_EQ(reply.text("status"), status);
     EXPECT_EQ(receiver.call("GET", "/ssf/status?stream_id=" + receiver.stream).text("reason"), "why");
@@ -138,7 +148,10 @@ TEST(SsfStreams, paused_keeps_what_happens_and_disabled_drops_it) {
   EXPECT_EQ(receiver.drain().size(), 0U);
   server.suspend("agent", "a5");
   EXPECT_EQ(revoked_in_all(receiver.drain()), Names{"application a5"});
-  EXPECT_EQ(receiver.call("POST", "/ssf/status", R"({"stream_id":")" + receiver.stream + R"(","status":"on"})").status, 400);
+  EXPECT_EQ(
+      receiver.call("POST", "/ssf/status", R"({"stream_id":")" + receiver.stream + R"(","status":"on"})")
+          .status,
+      400);
 }
 
 TEST(SsfStreams, a_verification_comes_once_with_its_state_and_not_too_often) {

@@ -1,10 +1,12 @@
-// Token Status Lists (draft-ietf-oauth-status-list): what a token says of its place, and what the list says of it.
+// Token Status Lists (draft-ietf-oauth-status-list): what a token says of its place, and what the list says
+// of it.
+#include "oauth/status_list.h"
+
 #include <zlib.h>
 
 #include <set>
 
 #include "base/bytes.h"
-#include "oauth/status_list.h"
 #include "protocol/ssf_receiver.h"
 #include "support/test_server.h"
 
@@ -17,7 +19,8 @@ std::string inflated(const std::string& lst) {
   EXPECT_TRUE(bytes) << lst;
   std::string out(1024 * 1024, '\0');
   uLongf size = out.size();
-  const int result = uncompress(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(bytes->data()), bytes->size());
+  const int result = uncompress(reinterpret_cast<Bytef*>(out.data()), &size,
+                                reinterpret_cast<const Bytef*>(bytes->data()), bytes->size());
   EXPECT_EQ(result, Z_OK);
   out.resize(size);
   return out;
@@ -93,14 +96,18 @@ TEST(StatusList, every_end_is_a_bit_and_a_suspension_does_not_come_back) {  // S
   World world;
   const std::string revoked = world.token();
   const std::string consent = world.token();
-  const std::string person = world.server.flow("ca", "a1", "r1.read", kR1, {.user = "u2", .allow = true, .scopes = {}, .onward = true}).text("access_token");
+  const std::string person =
+      world.server
+          .flow("ca", "a1", "r1.read", kR1, {.user = "u2", .allow = true, .scopes = {}, .onward = true})
+          .text("access_token");
   const std::string agent = world.server.flow("ca", "a2", "r1.read").text("access_token");
   const std::string other = world.server.flow("cb", "", "r1.read").text("access_token");
   for (const std::string& token : {revoked, consent, person, agent, other}) EXPECT_EQ(world.status(token), 0);
   world.server.as("ca", "/revoke", {{"token", revoked}});
   EXPECT_EQ(world.status(revoked), 1);
   EXPECT_EQ(world.status(consent), 0) << "only that one";
-  world.server.admin("POST", "/grants/revoke", json_of(R"({"id":")" + text_at(claims_of(consent), "grant_id") + "\"}"));
+  world.server.admin("POST", "/grants/revoke",
+                     json_of(R"({"id":")" + text_at(claims_of(consent), "grant_id") + "\"}"));
   EXPECT_EQ(world.status(consent), 1);
   world.server.suspend("user", "u2");
   EXPECT_EQ(world.status(person), 1);
@@ -137,7 +144,8 @@ TEST(StatusList, the_list_is_a_signed_token_about_itself) {  // SL-05
   EXPECT_TRUE(is_signed);
 }
 
-TEST(StatusList, other_representations_and_the_past_are_refused_and_what_is_not_there_is_404) {  // SL-06, SL-07
+TEST(StatusList,
+     other_representations_and_the_past_are_refused_and_what_is_not_there_is_404) {  // SL-06, SL-07
   World world;
   const std::string uri = place_of(world.token()).uri;
   const auto accepting = [&](const std::string& range) {
@@ -161,17 +169,20 @@ TEST(StatusList, all_lists_are_named_in_one_place) {
   EXPECT_EQ(json::write(*world.server.get("/statuslists").json.find("status_lists")), "[]");
   const std::string uri = place_of(world.token()).uri;
   EXPECT_EQ(json::write(*world.server.get("/statuslists").json.find("status_lists")), "[\"" + uri + "\"]");
-  EXPECT_EQ(world.server.get("/.well-known/oauth-authorization-server").text("status_list_aggregation_endpoint"),
-            kIssuer + "/statuslists");
+  EXPECT_EQ(
+      world.server.get("/.well-known/oauth-authorization-server").text("status_list_aggregation_endpoint"),
+      kIssuer + "/statuslists");
   TestServer without;
-  EXPECT_EQ(without.get("/.well-known/oauth-authorization-server").text("status_list_aggregation_endpoint"), "");
+  EXPECT_EQ(without.get("/.well-known/oauth-authorization-server").text("status_list_aggregation_endpoint"),
+            "");
 }
 
 TEST(StatusList, is_for_tokens_that_are_not_asked_about) {
   TestServer server;
   server.change("resources", kR2, "token_format", "opaque");
   json::Value state;
-  json::Value resource = json_of(R"({"id":"https://x.example/","name":"X","scopes":[{"name":"x","title":"X"}],"token_format":"opaque","status_list":true})");
+  json::Value resource = json_of(
+      R"({"id":"https://x.example/","name":"X","scopes":[{"name":"x","title":"X"}],"token_format":"opaque","status_list":true})");
   state.set("resources", json::Value::Array{resource});
   EXPECT_EQ(server.admin("POST", "/apply", state).status, 422);
 }

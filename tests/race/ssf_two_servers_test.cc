@@ -23,7 +23,10 @@ class TwoServers : public testing::Test {
     token_ = receiver_->token();
   }
   std::vector<json::Value> poll(TestServer& server, const std::string& body) {
-    http::ClientRequest request{.method = "POST", .path_and_query = "/ssf/poll?stream_id=" + receiver_->stream, .headers = {}, .body = body};
+    http::ClientRequest request{.method = "POST",
+                                .path_and_query = "/ssf/poll?stream_id=" + receiver_->stream,
+                                .headers = {},
+                                .body = body};
     request.headers.set("Authorization", "Bearer " + token_);
     return SsfReceiver::sets_of(server.send(request));
   }

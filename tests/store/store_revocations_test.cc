@@ -1,4 +1,5 @@
-// What the endings write for verifiers that do not ask: each verb its items, once, with its transaction or not at all.
+// What the endings write for verifiers that do not ask: each verb its items, once, with its transaction or
+// not at all.
 #include "store/store_contract.h"
 
 namespace behalf::test {
@@ -11,7 +12,8 @@ using store::Transaction;
 class RevocationStore : public StoreContract {
  protected:
   RevocationList all(int64_t after = 0, size_t limit = 1000) {
-    return ask_reader([&](ReadTransaction& transaction) { return transaction.list_revocations(after, limit); });
+    return ask_reader(
+        [&](ReadTransaction& transaction) { return transaction.list_revocations(after, limit); });
   }
   // "principal u", "token n1~" (a narrowing), in order, of what was written since the last call.
   Ids news() {
@@ -72,7 +74,8 @@ TEST_P(RevocationStore, WhoeverStopsIsOneItem) {
   EXPECT_EQ(news(), Ids{"principal u"});
   EXPECT_EQ(last()->cause, "user_suspended");
   EXPECT_EQ(last()->principal, SubjectKind::kUser);
-  EXPECT_GE(last()->until, last()->at + kLongestAccessToken) << "as long as a token issued just before may live";
+  EXPECT_GE(last()->until, last()->at + kLongestAccessToken)
+      << "as long as a token issued just before may live";
   run([](Transaction& transaction) { EXPECT_TRUE(transaction.put_agent(stopped(agent()), kNow)); });
   EXPECT_EQ(news(), Ids{"principal a"});
   EXPECT_EQ(last()->principal, SubjectKind::kAgent);
@@ -301,7 +304,8 @@ TEST_P(RevocationStore, ANameThatATokenDoesNotShowEndsItByItself) {
   EXPECT_EQ(news(), (Ids{"principal c", "token discreet", "token without"}));
   EXPECT_EQ(last()->until, kNow + Seconds{600} + kVerifierLeeway);
   run([&](Transaction& transaction) { EXPECT_TRUE(transaction.put_user(stopped(user()), later)); });
-  EXPECT_EQ(news(), (Ids{"principal u", "token renamed"})) << "a resource that knows people by names of its own";
+  EXPECT_EQ(news(), (Ids{"principal u", "token renamed"}))
+      << "a resource that knows people by names of its own";
 }
 
 TEST_P(RevocationStore, WhatIsRolledBackRevokesNothing) {

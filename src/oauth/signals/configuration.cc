@@ -213,6 +213,7 @@ bool make_room(Transmitter& transmitter, store::Transaction& transaction, const 
                                        [&](const auto& a, const auto& b) { return seen(a) < seen(b); });
   if (seen(*oldest) + kInUse >= now) return false;
   (void)transaction.remove_stream(oldest->id);
+  transmitter.progress().forget(oldest->id);
   return true;
 }
 
@@ -339,6 +340,7 @@ Task<http::Response> ssf_delete(Transmitter& transmitter, http::Request& request
           const auto query = http::Form::parse(call.request.query);
           const auto stream = own_stream(transmitter, transaction, caller, stream_id_of(query), call.now);
           if (!stream || !transaction.remove_stream(stream->id)) return deny_unknown(call);
+          transmitter.progress().forget(stream->id);
           call.audit.details.set("stream", stream->id.text());
           return no_content();
         });

@@ -27,9 +27,11 @@ store::RevocationList items(int64_t from, int64_t to) {
   }
   return list;
 }
-Sequences outstanding(Progress& progress, const store::RevocationList& list, size_t most = 100, bool is_first = true) {
+Sequences outstanding(Progress& progress, const store::RevocationList& list, size_t most = 100,
+                      bool is_first = true) {
   Sequences found;
-  for (const auto& item : progress.outstanding(kStream, list, most, is_first, [](const Revocation& r) { return !r.is_narrowing; }))
+  for (const auto& item : progress.outstanding(kStream, list, most, is_first,
+                                               [](const Revocation& r) { return !r.is_narrowing; }))
     found.push_back(item->sequence);
   return found;
 }
@@ -79,7 +81,8 @@ TEST(SignalsProgress, never_goes_back_and_knows_nothing_of_strangers) {
   progress.acknowledge(stranger, 1);
   progress.skip_to(stranger, 1);
   EXPECT_EQ(progress.cursor(stranger), 0);
-  EXPECT_TRUE(progress.outstanding(stranger, items(1, 2), 10, true, [](const Revocation&) { return true; }).empty());
+  EXPECT_TRUE(
+      progress.outstanding(stranger, items(1, 2), 10, true, [](const Revocation&) { return true; }).empty());
 }
 
 TEST(SignalsProgress, what_moved_is_written_once_and_again_if_it_could_not_be) {
