@@ -144,6 +144,8 @@ Task<http::Response> tell_bearer(
     std::function<http::Response(store::ReadTransaction&, const ApiCaller&)> tell) {
   auto bearer = read_bearer(call);
   if (!bearer) co_return co_await refuse_bearer(call, bearer.reason(), scope);
+  // A client that another server has suspended is asked about as it is now.
+  co_await call.services.store.revocations().caught_up();
   std::optional<OAuthError> refusal;
   http::Response response;
   co_await call.services.store.read([&](store::ReadTransaction& transaction) {

@@ -52,11 +52,14 @@ struct Store::Impl {
   std::unique_ptr<Database> follower;  // the revocation log's thread; null where nobody else writes
   RevocationLog revocations;           // after it: its thread uses it to the end
   WriterState state;
-  bool prepared = false;         // the schema is there; committing thread, and before it has work
-  int64_t known_generation = 0;  // of what is in `registry` and the caches; committing thread only
+  bool prepared = false;               // the schema is there; committing thread, and before it has work
+  int64_t known_generation = 0;        // of what is in `registry` and the caches; committing thread only
+  std::atomic<int64_t> generation{0};  // known_generation, for the revocation log's thread
   std::atomic<int64_t> high_water{0};
   std::unique_ptr<Database> reader;
   std::unique_ptr<Committer> committer;
+  std::mutex following;
+  bool is_ending = false;  // guarded by `following`: the committer goes
 
   // The reading thread: one connection, one snapshot a work.
   struct ReadJob {
@@ -94,7 +97,7 @@ struct Store::Impl {
     if (state.generation == known_generation) return;
     drop_caches();
     registry.replace(load_registry(database));
-    known_generation = state.generation;
+    know(state.generation);
   }
 
   void end_batch(Database& database) {
@@ -112,7 +115,7 @@ struct Store::Impl {
       state.staged = {};
       state.removed_resources.clear();
     }
-    known_generation = state.generation;
+    know(state.generation);
     high_water.store(state.high_water, std::memory_order_relaxed);
     revocations.publish(state.revocations);
     state.revocations.clear();
@@ -125,6 +128,11 @@ struct Store::Impl {
     state.staged = {};
     state.removed_resources.clear();
     state.revocations.clear();
+  }
+
+  void know(int64_t newest) {
+    known_generation = newest;
+    generation.store(newest, std::memory_order_release);
   }
 
   void drop_caches() {
@@ -182,7 +190,14 @@ struct Store::Impl {
             all.insert(all.end(), more.begin(), more.end());
             if (more.size() < kFetchLimit) break;
           }
+          int64_t theirs = 0;
+          constexpr Statement kGeneration{"SELECT generation FROM head WHERE id = 1"};
+          follower->query(kGeneration, {}, [&](const Row& row) { theirs = row.integer(0); });
           follower->commit();
+          // Who has caught up reads the registry as well, which any batch brings up to date.
+          const std::lock_guard lock(following);
+          if (!is_ending && theirs != generation.load(std::memory_order_acquire))
+            committer->run([](Database&) {});
           return all;
         } catch (...) {
           follower->rollback();
@@ -241,6 +256,10 @@ Store::~Store() {
   impl_->wake.notify_all();
   impl_->revocations.close();
   if (impl_->reading.joinable()) impl_->reading.join();
+  {
+    const std::lock_guard lock(impl_->following);
+    impl_->is_ending = true;
+  }
   impl_->committer.reset();
 }
 

@@ -24,6 +24,7 @@
 
 #include "app/config.h"
 #include "base/bytes.h"
+#include "behalf/feed.h"
 #include "crypto/hash.h"
 #include "crypto/jwt.h"
 #include "http/client.h"
@@ -368,6 +369,43 @@ void receive(const Server& server, const std::string& client_id, const std::stri
   }
 }
 
+void expect_known(const Server& server, const std::string& secret, const Prepared& prepared,
+                  const Options& options) {
+  sdk::Revocations revocations;
+  sdk::KeySource::Options where;
+  where.issuer = server.issuer();
+  sdk::KeySource keys(where);
+  sdk::Feed feed({.issuer = server.issuer(), .client_id = "guard0", .client_secret = secret}, revocations,
+                 keys);
+  if (!feed.wait_until_current(20'000)) fail("libbehalf cannot follow: " + feed.trouble());
+  const auto expect = [&](const std::string& what, bool revoked,
+                          const std::function<void(sdk::Delegation&)>& show) {
+    sdk::Delegation delegation;
+    delegation.issuer = server.issuer();
+    delegation.subject = "nobody";
+    delegation.client = "nothing";
+    delegation.resource = kApi;
+    delegation.token_id = "unknown";
+    delegation.issued_at = 1;
+    show(delegation);
+    if (revocations.revokes(delegation) != revoked) fail("libbehalf is wrong about " + what);
+  };
+  expect("what nobody revoked", false, [](sdk::Delegation&) {});
+  for (int i = 0; i < options.rounds; ++i) {
+    const auto index = static_cast<size_t>(i);
+    expect("a token", true, [&](sdk::Delegation& d) { d.token_id = prepared.token_ids[index]; });
+    expect("a hop", true, [&](sdk::Delegation& d) { d.token_id = prepared.last_of_hop[index]; });
+    expect("a grant", true, [&](sdk::Delegation& d) { d.grant = prepared.grants[index]; });
+    expect("a person", true, [&](sdk::Delegation& d) { d.subject = name_of("user", i); });
+    expect("a client", true, [&](sdk::Delegation& d) { d.client = name_of("client", i); });
+    expect("a client above", true, [&](sdk::Delegation& d) { d.via = {name_of("client", i)}; });
+    expect("an agent", true, [&](sdk::Delegation& d) {
+      d.chain = {{.issuer = {}, .subject = "another", .profile = {}, .instance = {}},
+                 {.issuer = {}, .subject = name_of("agent", i), .profile = {}, .instance = {}}};
+    });
+  }
+}
+
 double percentile(std::vector<double> values, double share) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());
@@ -435,6 +473,8 @@ int run(const Options& options) {
     measure("agent", name_of("agent", i), [&] { by_admin("/agents/suspend", name_of("agent", i)); });
     measure("client", name_of("client", i), [&] { by_admin("/clients/suspend", name_of("client", i)); });
   }
+  // And libbehalf, which begins only now, knows all of it.
+  expect_known(server, secrets.at("guard0"), prepared, options);
   stopping = true;
   std::printf(
       "{\"name\":\"feed\",\"receivers\":%d,\"live_tokens\":%d,\"samples\":%zu,\"p50_ms\":%.2f,\"p99_ms\":%."
