@@ -1,10 +1,15 @@
-// What remains when the story is over: the audit log with its chain of hashes, and the lineage as a tree.
-// Both come from the administration API, over its socket.
+// What remains when the story is over: the audit log with its chain of hashes, and the lineage as a tree,
+// from consent to last use. Both come from the administration API, over its socket.
+#include <algorithm>
+#include <chrono>
 #include <set>
+#include <thread>
 
 #include "app/admin_client.h"
 #include "app/commands.h"
 #include "app/demo/story.h"
+#include "app/lineage_view.h"
+#include "app/terminal.h"
 #include "base/bytes.h"
 #include "crypto/hash.h"
 
@@ -32,54 +37,37 @@ std::string chain_text(const json::Value& value) {
   return chain;
 }
 
-class Tree {
- public:
-  Tree(const World& world, Screen& screen, const json::Value::Array& nodes)
-      : world_(world), screen_(screen), nodes_(nodes) {
-    for (const json::Value& node : nodes) ids_.insert(text_of(node, "id"));
-  }
-  // Everything below `parent`; the first nodes are those whose parent is none of the tree.
-  void draw(const std::string& parent, const std::string& indent) {
-    std::vector<const json::Value*> children;
-    for (const json::Value& node : nodes_) {
-      const std::string above = text_of(node, "parent");
-      if (parent.empty() ? !ids_.contains(above) : above == parent) children.push_back(&node);
-    }
-    for (const json::Value* node : children) {
-      const bool is_last = node == children.back();
-      screen_.say(indent + (is_last ? "└─ " : "├─ ") + describe(*node));
-      const std::string below = indent + (is_last ? "   " : "│  ");
-      screen_.say(below + screen_.dim("   " + details(*node)));
-      ++drawn_;
-      draw(text_of(*node, "id"), below);
-    }
-  }
-  size_t drawn() const { return drawn_; }
-
- private:
-  std::string describe(const json::Value& node) const {
-    const std::string status = text_of(node, "status");
-    const std::string cause = text_of(node, "cause");
-    const std::string ending = status + (cause.empty() ? "" : ": " + cause);
-    std::string kind = text_of(node, "kind");
-    for (char& c : kind) c = c == '_' ? ' ' : c;
-    return screen_.strong(kind) + "  " + screen_.accent(printable(chain_text(node))) + "  [" +
-           (status == "active" ? screen_.good(ending) : screen_.bad(printable(ending))) + "]";
-  }
-  std::string details(const json::Value& node) const {
-    const std::string resource = text_of(node, "resource");
-    const std::string where = resource == world_.planner_resource() ? " at the Planner API"
-                              : resource == world_.mail_resource()  ? " at the Mail API"
-                                                                    : "";
-    return printable(text_of(node, "scope")) + where + ", through client " +
-           printable(text_of(node, "client"));
-  }
-  const World& world_;
-  Screen& screen_;
-  const json::Value::Array& nodes_;
-  std::set<std::string> ids_;
-  size_t drawn_ = 0;
+// What an actor did, as the guards said: how often it came, and how often it was turned away.
+struct Uses {
+  int64_t count = 0;
+  int64_t denied = 0;
 };
+Uses uses_of(const json::Value& report, std::string_view actor) {
+  Uses uses;
+  for (const json::Value& lineage : list_of(report, "lineages")) {
+    for (const json::Value& node : list_of(lineage, "nodes")) {
+      const auto& chain = list_of(node, "chain");
+      if (chain.empty() || chain.front().string() == nullptr || *chain.front().string() != actor) continue;
+      for (const json::Value& use : list_of(node, "uses")) {
+        uses.count += use.find_integer("count").value_or(0);
+        uses.denied += use.find_integer("denied").value_or(0);
+      }
+    }
+  }
+  return uses;
+}
+
+// The report once the guards' records are in it: they bring them within moments, not before they answer.
+json::Value ask_for_lineage(const World& world, const std::string& grant) {
+  constexpr auto kPatience = std::chrono::seconds(10);
+  const auto give_up = std::chrono::steady_clock::now() + kPatience;
+  for (;;) {
+    json::Value report = ask(world, "/audit/lineage?grant=" + grant);
+    const bool has_all = uses_of(report, kSearchAgent).denied > 0 && uses_of(report, kPlannerApi).denied > 0;
+    if (has_all || std::chrono::steady_clock::now() > give_up) return report;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
 
 }  // namespace
 
@@ -139,24 +127,25 @@ void show_audit(const World& world, Screen& screen, const std::string& grant) {
 }
 
 void show_lineage(const World& world, Screen& screen, const std::string& grant) {
-  const json::Value answer = ask(world, "/lineage?grant=" + grant);
-  const auto& nodes = list_of(answer, "nodes");
-  const json::Value* decision = answer.find("grant");
-  if (decision == nullptr) throw StoryEnds("the grant is not there");
-  screen.say(screen.strong(printable(text_of(*decision, "user"))) + " (person)");
-  screen.say("└─ " + screen.strong("consent") + "  to " +
-             screen.accent(printable(text_of(*decision, "agent"))) + " through client " +
-             printable(text_of(*decision, "client")) + "  [" +
-             screen.bad(text_of(*decision, "status") + ": " + text_of(*decision, "cause")) + "]");
-  screen.say("   " + screen.dim("   " + printable(text_of(*decision, "scopes"))));
-  Tree tree(world, screen, nodes);
-  tree.draw({}, "   ");
-  bool all_over = !nodes.empty();
+  const json::Value report = ask_for_lineage(world, grant);
+  std::string_view rest;
+  const std::string drawing = draw_lineages(report, shows_colours());
+  for (rest = drawing; !rest.empty(); rest.remove_prefix(std::min(rest.size(), rest.find('\n') + 1)))
+    screen.say(rest.substr(0, rest.find('\n')));
+  const auto& lineages = list_of(report, "lineages");
+  if (lineages.size() != 1) throw StoryEnds("the grant is not there");
+  const auto& nodes = list_of(lineages.front(), "nodes");
+  bool all_over = true;
   for (const json::Value& node : nodes) all_over = all_over && text_of(node, "status") != "active";
-  screen.check(
-      tree.drawn() == nodes.size() && nodes.size() >= 8,
-      "every code and token hangs in one tree under Alice's decision: " + std::to_string(nodes.size()));
+  screen.check(nodes.size() >= 8, "every code and token hangs in one tree under Alice's decision: " +
+                                      std::to_string(nodes.size()));
   screen.check(all_over, "and none of them is alive any more");
+  const Uses search = uses_of(report, kSearchAgent);
+  const Uses middle_tier = uses_of(report, kPlannerApi);
+  screen.check(search.count > search.denied && search.denied >= 2 && middle_tier.denied >= 1,
+               "what did the Search Agent do? It called " + std::to_string(search.count) +
+                   " times and was turned away " + std::to_string(search.denied) +
+                   " times: the guards' own words, in the same log");
 }
 
 }  // namespace behalf::app

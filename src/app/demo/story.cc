@@ -21,7 +21,7 @@ void Story::play(const std::function<bool()>& is_stopped) {
       {"A Microsoft-style middle tier joins the same lineage", &Story::on_behalf_of},
       {"Alice opens \"my agents\" and revokes; all of it stops", &Story::revoke},
       {"The audit trail tells the whole story", &Story::audit},
-      {"The lineage: who got what from whom", &Story::lineage}};
+      {"The lineage: who got what from whom, and what each did with it", &Story::lineage}};
   for (const auto& [title, play_step] : steps) {
     if (is_stopped()) throw StoryEnds("stopped");
     screen_.step(title);

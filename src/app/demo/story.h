@@ -82,7 +82,7 @@ class Story {
 
 // Fetches the whole log page by page, recomputes the chain of hashes, and prints the records of one grant.
 void show_audit(const World& world, Screen& screen, const std::string& grant);
-// The tree of everything that came from one grant.
+// The tree of everything that came from one grant, and what was done with it.
 void show_lineage(const World& world, Screen& screen, const std::string& grant);
 
 }  // namespace behalf::app
