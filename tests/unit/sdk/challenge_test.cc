@@ -23,7 +23,7 @@ std::string with_metadata(std::string_view rest) {
   return "Bearer " + std::string(kMetadata) + std::string(rest);
 }
 
-TEST(Challenge, no_token_is_told_no_error) {  // I-01, D-40
+TEST(Challenge, no_token_is_told_no_error) {  // RFC 6750 §3.1, D-40, I-01  // I-01, D-40
   const Challenge bare = challenger().token_missing();
   EXPECT_EQ(bare.status, 401);
   EXPECT_EQ(bare.www_authenticate, with_metadata(""));
@@ -33,7 +33,7 @@ TEST(Challenge, no_token_is_told_no_error) {  // I-01, D-40
   EXPECT_EQ(Challenger("").token_missing().www_authenticate, "Bearer");
 }
 
-TEST(Challenge, says_what_is_needed) {  // I-04, D-39
+TEST(Challenge, says_what_is_needed) {  // RFC 6750 §3, D-39, D-41, D-43, I-14  // I-04, D-39
   const Challenge scope = challenger().insufficient_scope({"a", "b"});
   EXPECT_EQ(scope.status, 403);
   EXPECT_EQ(scope.www_authenticate,
@@ -124,7 +124,7 @@ TEST(Challenge, nothing_breaks_out_of_it) {
   }
 }
 
-TEST(Bearer, one_header_one_token) {
+TEST(Bearer, one_header_one_token) {  // RFC 6750 §2.1, D-42, I-15
   using Status = BearerToken::Status;
   struct Case {
     std::vector<std::string_view> headers;

@@ -84,7 +84,7 @@ TEST(Feed, a_new_receiver_knows_at_once_what_is_kept_and_soon_what_comes) {
   EXPECT_EQ(server.acknowledged.size(), 11u);
 }
 
-TEST(Feed, each_event_ends_what_it_names_and_nothing_else) {
+TEST(Feed, each_event_ends_what_it_names_and_nothing_else) {  // RFC 8417 §2.2
   ScriptedServer server;
   constexpr std::string_view kClaimsChange =
       "https://schemas.openid.net/secevent/caep/event-type/token-claims-change";
@@ -126,7 +126,7 @@ TEST(Feed, each_event_ends_what_it_names_and_nothing_else) {
   }
 }
 
-TEST(Feed, what_cannot_be_used_is_said_to_the_server_and_the_rest_is_taken) {
+TEST(Feed, what_cannot_be_used_is_said_to_the_server_and_the_rest_is_taken) {  // RFC 8936 §2.4
   ScriptedServer server;
   const json::Value good = server.set_claims(server.grant("grant-1"));
   const auto put = [&](json::Value claims, std::string_view type) {

@@ -106,7 +106,7 @@ TEST(Keys, are_found_by_the_metadata_of_the_issuer) {
   }
 }
 
-TEST(Keys, metadata_that_names_another_issuer_names_no_keys) {
+TEST(Keys, metadata_that_names_another_issuer_names_no_keys) {  // RFC 8414 §3.3
   KeyServer server;
   const auto key = fresh_key();
   server.publish({key});
@@ -174,7 +174,7 @@ TEST(Keys, tokens_that_are_not_for_us_cause_no_request) {
   EXPECT_EQ(server.fetches(), before);
 }
 
-TEST(Keys, the_old_set_holds_while_the_server_fails_and_not_for_ever) {  // I-17
+TEST(Keys, the_old_set_holds_while_the_server_fails_and_not_for_ever) {  // I-17  // I-17
   KeyServer server;
   const auto key = fresh_key();
   server.publish({key});

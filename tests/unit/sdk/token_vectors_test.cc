@@ -30,7 +30,7 @@ std::vector<std::string> texts_of(const json::Value& list) {
   return texts;
 }
 
-TEST(TokenVectors, get_the_verdict_they_must) {
+TEST(TokenVectors, get_the_verdict_they_must) {  // RFC 9068 §4, I-02, I-03, I-19
   const json::Value vectors = read_vectors();
   ASSERT_NE(vectors.find("cases"), nullptr);
   KeySource keys = KeySource::fixed(json::write(*vectors.find("jwks")));

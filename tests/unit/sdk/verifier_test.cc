@@ -97,7 +97,7 @@ TEST(Verifier, takes_the_millisecond_of_issue_from_an_ordered_id_that_agrees_wit
   EXPECT_EQ(issued_at("01mcc5rn330123456789abcdef"), kNowMs) << "another second than iat";
 }
 
-TEST(Verifier, refuses_what_is_not_an_access_token_for_this_api) {
+TEST(Verifier, refuses_what_is_not_an_access_token_for_this_api) {  // RFC 9068 §4, I-02, I-03, I-13
   const json::Value good = delegated_claims();
   const crypto::SigningKey stranger = crypto::SigningKey::generate(crypto::Algorithm::kES256);
   struct Case {
@@ -181,7 +181,7 @@ TEST(Verifier, refuses_what_is_not_an_access_token_for_this_api) {
   for (const Case& c : cases) EXPECT_EQ(api.judge(c.token), c.verdict) << c.name;
 }
 
-TEST(Verifier, refuses_a_chain_of_another_form) {
+TEST(Verifier, refuses_a_chain_of_another_form) {  // RFC 8693 §4.1, I-19
   Api api;
   const auto read = [&](json::Value chain) {
     return api.read(with(delegated_claims(), "act", std::move(chain)));
@@ -217,7 +217,7 @@ TEST(Verifier, a_chain_may_be_as_long_as_is_said_and_no_longer) {
   }
 }
 
-TEST(Verifier, time_has_edges) {
+TEST(Verifier, time_has_edges) {  // RFC 9068 §4
   Api api;
   const json::Value claims = delegated_claims();  // 600 s from kNow
   const std::string seen = sign(claims);
