@@ -50,6 +50,7 @@ TEST(MyAgents, what_was_allowed_twice_is_shown_once_and_taken_back_whole) {
   TestServer server;
   Browser browser(server);
   const auto allow = [&](const std::string& scope) {
+    server.clock.advance(Seconds{1});  // or which of two is newer would be left to chance
     const Pkce pkce = make_pkce();
     const Reply back = server.authorize(browser, with(server.authorization("ca", "a1", scope, pkce), {{"prompt", "consent"}}));
     return server.token("ca", server.redemption({.code = back.location_parameter("code"), .pkce = pkce}, "a1")).text("access_token");

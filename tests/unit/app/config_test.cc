@@ -59,8 +59,9 @@ TEST_F(ConfigTest, the_switches_of_the_drafts_are_off_until_written) {
   EXPECT_FALSE(fresh->settings.strict_draft02);
   EXPECT_FALSE(fresh->settings.legacy_draft00);
   EXPECT_EQ(fresh->settings.error_dialect, oauth::ErrorDialect::kRegistered);
-  const auto on = read(kIssuerLine +
-                       "[delegation]\nstrict_draft02 = true\nlegacy_draft00 = true\nerror_dialect = \"successor\"\n");
+  const auto on =
+      read(kIssuerLine +
+           "[delegation]\nstrict_draft02 = true\nlegacy_draft00 = true\nerror_dialect = \"successor\"\n");
   ASSERT_TRUE(on) << on.reason();
   EXPECT_TRUE(on->settings.strict_draft02);
   EXPECT_TRUE(on->settings.legacy_draft00);
@@ -104,6 +105,19 @@ TEST_F(ConfigTest, every_key_reaches_its_setting) {
   EXPECT_EQ(settings.max_chain_depth, 6U);
   EXPECT_TRUE(settings.require_pushed_authorization_requests);
   EXPECT_EQ(config->password_threads, 2U);
+}
+
+TEST_F(ConfigTest, hosts_to_push_to_are_hosts) {
+  const auto config =
+      read(kIssuerLine + "[signals]\npush_hosts = [\"a.example\", \"b.example:8443\", \"[::1]:9\"]\n");
+  ASSERT_TRUE(config) << config.reason();
+  EXPECT_EQ(config->settings.push_hosts,
+            (std::vector<std::string>{"a.example", "b.example:8443", "[::1]:9"}));
+  EXPECT_EQ(read(kIssuerLine)->settings.push_hosts, std::vector<std::string>{})
+      << "nothing is pushed unless named";
+  for (const char* host : {"", "user@a.example", "a.example:x", ":1"})
+    expect_refused(kIssuerLine + "[signals]\npush_hosts = [\"" + host + "\"]\n", 3, "push_hosts");
+  expect_refused(kIssuerLine + "[signals]\npush = true\n", 3, "push");
 }
 
 TEST_F(ConfigTest, the_sample_reads) {
