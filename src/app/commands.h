@@ -14,6 +14,8 @@ inline constexpr int kUnreachable = 3;
 
 int serve(const std::string& config_path);
 int guard(const std::string& config_path);
+inline constexpr const char* kSmallGuard = "behalf-guard";
+int guard_here(const std::string& config_path);  // in this process, whichever it is
 int check(const std::string& config_path, const std::string& state_path, bool as_json);
 struct InitOptions {
   std::string folder = ".";

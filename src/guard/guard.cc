@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <stdexcept>
 
 #include "base/json.h"
@@ -97,8 +98,6 @@ struct Guard::Parts {
         policy(settings.policy,
                [this](std::shared_ptr<const sdk::Policy> read) { judge.use(std::move(read)); }),
         metadata(resource_metadata(settings)) {
-    const std::string trouble = keys.refresh_now();
-    if (!trouble.empty()) log_line("warning", "no keys yet, so nothing is allowed: " + trouble);
     if (!settings.counters.empty()) counter_file.emplace(settings.counters, judge.counters());
     if (settings.follow_feed) {
       sdk::Feed::Options options;
@@ -141,7 +140,7 @@ struct Guard::Parts {
 
   http::Response readiness() const {
     Readiness state;
-    state.keys_missing = !keys.trouble().empty();
+    state.keys_missing = !keys_seen || judge.lacks_keys();
     if (settings.follow_feed) state.revocations_stale = is_stale();
     state.feed_trouble = feed ? feed->trouble() : "";
     state.policy = judge.policy()->version();
@@ -237,6 +236,8 @@ struct Guard::Parts {
   PolicyFile policy;
   const std::string metadata;
   std::optional<CounterFile> counter_file;
+  std::atomic<bool> keys_seen = false;
+  std::string keys_trouble;  // the last that was told
   std::optional<Sender> sender;
   DecisionPoint point;
   std::optional<http::Server> server;  // last: everything else must be there while it serves
@@ -258,6 +259,13 @@ void Guard::reload() {
 }
 
 void Guard::tend() {
+  if (!parts_->keys_seen) {
+    std::string trouble = parts_->keys.refresh_now();
+    parts_->keys_seen = trouble.empty();
+    if (!trouble.empty() && trouble != parts_->keys_trouble)
+      log_line("warning", "no keys yet, so nothing is allowed: " + trouble);
+    parts_->keys_trouble = std::move(trouble);
+  }
   parts_->policy.reload_if_changed();
   if (parts_->counter_file) parts_->counter_file->save_if_due(parts_->now());
   parts_->revocations.forget_before(parts_->now());

@@ -23,7 +23,9 @@ class Guard {
   uint16_t port() const;
   // Reads the policy again and opens the evidence file anew; a faulty policy leaves the one in force.
   void reload();
-  // To be called about once a second: sees that the policy file changed, forgets what has expired.
+  // To be called at once and then about once a second: sees that the policy file changed, forgets what has
+  // expired, and fetches keys as long as there are none (which takes seconds where the server does not
+  // answer).
   void tend();
   void stop(Seconds grace);
 

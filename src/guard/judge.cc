@@ -103,6 +103,8 @@ Ruling Judge::rule(const Asked& asked, bool body_too_large, sdk::Milliseconds no
   }
   if (found.status == sdk::BearerToken::Status::kPresent) {
     const sdk::Verdict verdict = verifier_.verify(found.token, now);
+    const bool lacks_keys = !verdict && verdict.refusal == sdk::Refusal::kKeysUnavailable;
+    if (lacks_keys != lacks_keys_.load(std::memory_order_relaxed)) lacks_keys_ = lacks_keys;
     if (!verdict) {
       if (verdict.refused_delegation) describe(record, *verdict.refused_delegation);
       refuse(ruling, challenger_.refused(verdict.refusal), name_of(verdict.refusal));

@@ -53,7 +53,8 @@ class Judge {
   // What was allowed with this token and may be going on still: nothing, or why it must end.
   std::optional<sdk::Refusal> ended(const std::string& token, sdk::Milliseconds now);
 
-  const sdk::Challenger& challenger() const { return challenger_; }
+  // True if the last token could not be judged for want of keys.
+  bool lacks_keys() const { return lacks_keys_; }
 
  private:
   void refuse(Ruling& ruling, sdk::Challenge challenge, std::string_view reason,
@@ -67,6 +68,7 @@ class Judge {
   std::string host_;
   std::atomic<std::shared_ptr<const sdk::Policy>> policy_;
   sdk::Policy::Counters counters_;
+  std::atomic<bool> lacks_keys_ = false;
 };
 
 }  // namespace behalf::guard

@@ -193,33 +193,36 @@ export const CREDENTIAL = 'the-proxy-in-front-0123456789';
 
 export class Guard {
   // `top`, `tables`: lines of guard.toml. Exactly one of `dialect` and `upstream`.
-  static async start(server, { dialect, upstream, policy = POLICY, top = '', tables = '', decide = 'credential_file = "credential"', socket, wait = true } = {}) {
+  static async start(server, { dialect, upstream, policy = POLICY, top = '', tables = '', decide = 'credential_file = "credential"', socket, wait = true, resource = R1, client = 'r1-server', port, scopes = ['r1.read', 'r1.write'] } = {}) {
     const guard = new Guard();
     guard.folder = await mkdtemp(join(tmpdir(), 'behalf-guard-'));
     guard.at = (name) => join(guard.folder, name);
-    guard.port = socket ? undefined : await freePort();
+    guard.port = socket ? undefined : port ?? await freePort();
     guard.url = `http://127.0.0.1:${guard.port}`;
     await writeFile(guard.at('credential'), `${CREDENTIAL}\n`, { mode: 0o600 });
-    await writeFile(guard.at('secret'), `${server.secrets['r1-server']}\n`, { mode: 0o600 });
+    await writeFile(guard.at('secret'), `${server.secrets[client]}\n`, { mode: 0o600 });
     await writeFile(guard.at('policy.toml'), policy);
     await writeFile(guard.at('guard.toml'), `policy = "policy.toml"
 ${dialect ? `dialect = "${dialect}"` : ''}
 ${top}
 [server]
 issuer = "${server.issuer}"
-client_id = "r1-server"
+client_id = "${client}"
 client_secret_file = "secret"
 [resource]
-id = "${R1}"
+id = "${resource}"
 name = "Resource one"
-scopes = ["r1.read", "r1.write"]
+scopes = ${JSON.stringify(scopes)}
 [listen]
 ${socket ? `socket = "${socket}"\nsocket_group = true` : `port = ${guard.port}`}
 ${dialect ? `[decide]\n${decide}` : `[proxy]\nupstream = "${upstream}"`}
 ${tables.includes('[evidence]') ? '' : '[evidence]\nfile = "evidence.jsonl"'}
 ${tables}
 `);
-    await guard.spawn(wait);
+    await guard.spawn(wait).catch(async (fault) => {
+      await guard.stop('SIGKILL');
+      throw fault;
+    });
     return guard;
   }
   async spawn(wait = true) {
@@ -229,7 +232,7 @@ ${tables}
     this.ended = once(this.child, 'exit');
     await until(() => this.said.includes('behalf guards') || this.child.exitCode !== null, 'the guard starts');
     assert.equal(this.child.exitCode, null, this.said);
-    if (wait && this.port) await until(async () => (await fetch(`${this.url}/readyz`)).ok, `the guard is ready: ${this.said}`);
+    if (wait && this.port) await until(async () => (await fetch(`${this.url}/readyz`)).ok, 'the guard is ready').catch((fault) => { throw new Error(`${fault.message}: ${this.said}`); });
   }
   async stop(signal = 'SIGTERM') {
     if (this.child.exitCode === null && this.child.signalCode === null) {
