@@ -473,6 +473,15 @@ TEST(Relay, refuses_what_follows_an_upgrade_before_the_origin_agreed) {
   EXPECT_EQ(origin.connections, 0);
 }
 
+TEST(Relay, a_front_may_refuse_http_1_0) {
+  RawOrigin origin({answers("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")});
+  Limits limits;
+  limits.refuse_http_1_0 = true;
+  Fixture fixture(PassOn{origin_at(origin.port)}, limits);
+  EXPECT_TRUE(fixture.exchange("GET /a HTTP/1.0\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 400 "));
+  EXPECT_TRUE(fixture.exchange(kLast).starts_with("HTTP/1.1 200 "));
+}
+
 TEST(Relay, gives_up_on_an_origin_that_is_not_there_or_says_nothing) {
   PassOn pass;
   {

@@ -1,0 +1,54 @@
+// Real Caddy (Debian's) with examples/guard/Caddyfile as it stands.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { Api, Guard, METADATA, R1, call, freePort, startServer, until } from './support/guard.mjs';
+
+let server, api, guard, child, folder, port;
+before(async () => {
+  server = await startServer();
+  api = await Api.start();
+  guard = await Guard.start(server, { dialect: 'forward' });
+  port = await freePort();
+  folder = await mkdtemp(join(tmpdir(), 'behalf-caddy-'));
+  const example = (await readFile(new URL('../../examples/guard/Caddyfile', import.meta.url), 'utf8'))
+    .replaceAll('127.0.0.1:8788', `127.0.0.1:${guard.port}`).replaceAll('127.0.0.1:9000', `127.0.0.1:${api.port}`).replace('http://api.example:8080', `http://api.example:${port}`);
+  await writeFile(join(folder, 'Caddyfile'), `{\n\tadmin off\n\tauto_https off\n}\n${example}`);
+  child = spawn('/usr/bin/caddy', ['run', '--config', join(folder, 'Caddyfile'), '--adapter', 'caddyfile'], { stdio: 'ignore', env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder } });
+  await until(() => call(port, '/').then(() => true, () => false), 'Caddy answers');
+});
+after(async () => {
+  if (child) {
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  }
+  await guard?.stop();
+  await api?.stop();
+  await server?.stop();
+  if (folder) await rm(folder, { recursive: true, force: true });
+});
+
+test('Caddy asks, passes on who it is, and the guard\'s refusals as they are', async () => {
+  const { access_token: token } = await server.flow({ scope: 'r1.read' });
+  const answer = await call(port, '/read/week?n=1', token, { host: `api.example:${port}`, headers: { 'behalf-actor': 'root', behalf_subject: 'root', 'x-forwarded-uri': '/health', 'x-forwarded-method': 'GET' } });
+  assert.equal(answer.status, 200, answer.text);
+  const { headers, url, method } = answer.json;
+  assert.deepEqual([method, url, headers['behalf-subject'], headers['behalf-actor'], headers.authorization], ['GET', '/read/week?n=1', 'u1', 'a1', undefined]);
+  assert.ok(!api.last().raw.includes('root'), JSON.stringify(api.last().raw));
+  const seen = api.requests.length;
+  const none = await call(port, '/read/week', undefined, { host: `api.example:${port}` });
+  assert.equal(none.status, 401);
+  assert.ok(none.challenge.startsWith(`Bearer resource_metadata="${METADATA}"`));
+  const scope = await call(port, '/write/x', token, { method: 'POST', body: 'x', host: `api.example:${port}` });
+  assert.equal(scope.status, 403);
+  assert.equal(scope.json.error, 'insufficient_scope');
+  assert.equal(api.requests.length, seen);
+  assert.equal((await call(port, '/.well-known/oauth-protected-resource/r1', undefined, { host: `api.example:${port}` })).json.resource, R1);
+  const { access_token: more } = await server.flow({ scope: 'r1.read r1.write' });
+  const written = await call(port, '/write/x', more, { method: 'POST', body: 'hello', host: `api.example:${port}` });
+  assert.deepEqual([written.status, written.json?.method, written.json?.body], [200, 'POST', 'hello']);
+});
