@@ -49,6 +49,8 @@ bool takes_calls_of(const Rule& rule, const Rule& other) {
 bool takes_the_rest_of(const Rule& earlier, const Rule& rule) {
   if (!earlier.hosts.empty() && (rule.hosts.empty() || !is_subset(rule.hosts, earlier.hosts))) return false;
   if (!takes_calls_of(earlier, rule)) return false;
+  // Where the calls cannot be read, a rule that looks at them refuses whoever asks, also without a token.
+  if (rule.looks_at_calls() && !earlier.about.is_anyone()) return false;
   if (earlier.is_allow) {
     // Without a token nobody is anybody, and `for` cannot hold.
     if (!earlier.about.is_anyone() && !rule.needs_token) return false;
