@@ -1,21 +1,29 @@
 // Apache with mod_auth_openidc (Debian's), which knows nothing of us: our tokens are RFC 9068, so a filter that verifies
 // JWTs from a key set takes them, and refuses what is none.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { claimsOf, signJwt } from '../cases/support/cast.mjs';
 import { Api, R1, call, freePort, startServer, until } from './support/guard.mjs';
 
-let server, api, child, folder, port;
+let server, api, child, folder, port, keys;
 before(async () => {
   server = await startServer();
   api = await Api.start();
   port = await freePort();
   folder = await mkdtemp(join(tmpdir(), 'behalf-apache-'));
+  // The module fetches keys over TLS alone: a front for the server's key set.
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', join(folder, 'tls.key'), '-out', join(folder, 'tls.pem')], { stdio: 'ignore' });
+  keys = https.createServer({ key: await readFile(join(folder, 'tls.key')), cert: await readFile(join(folder, 'tls.pem')) }, async (request, response) => {
+    response.setHeader('content-type', 'application/json');
+    response.end(await (await fetch(`${server.issuer}/jwks`)).text());
+  }).listen(0, '127.0.0.1');
+  await once(keys, 'listening');
   const modules = ['mpm_event', 'authn_core', 'authz_core', 'authz_user', 'proxy', 'proxy_http', 'headers', 'auth_openidc'];
   await writeFile(join(folder, 'apache.conf'), `ServerRoot /usr/lib/apache2
 ServerName api.example
@@ -25,7 +33,8 @@ ErrorLog ${folder}/error.log
 ${process.getuid() === 0 ? 'User nobody\nGroup nogroup' : ''}
 DefaultRuntimeDir ${folder}
 ${modules.map((name) => `LoadModule ${name}_module modules/mod_${name}.so`).join('\n')}
-OIDCOAuthVerifyJwksUri ${server.issuer}/jwks
+OIDCOAuthVerifyJwksUri https://127.0.0.1:${keys.address().port}/jwks
+OIDCOAuthSSLValidateServer Off
 OIDCOAuthRemoteUserClaim sub
 OIDCCryptoPassphrase only-for-this-run
 <Location />
@@ -46,6 +55,7 @@ after(async () => {
     child.kill('SIGTERM');
     await once(child, 'exit');
   }
+  keys?.close();
   await api?.stop();
   await server?.stop();
   if (folder) await rm(folder, { recursive: true, force: true });

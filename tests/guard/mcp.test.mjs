@@ -119,7 +119,7 @@ test('challenged, authorised, and held to the tools that were consented to', asy
   const last = api.seen.filter(({ method }) => method === 'POST').at(-1);
   assert.deepEqual([last.headers['behalf-subject'], last.headers['behalf-actor'], last.headers.authorization], ['u1', 'a1', undefined]);
   const posts = api.seen.length;
-  app.code = undefined;
+  Object.assign(app, { code: undefined, scopes: undefined });
   await assert.rejects(client.callTool({ name: 'send', arguments: {} }));
   assert.equal(api.seen.slice(posts).filter(({ text }) => text.includes('"send"')).length, 0, 'the server saw nothing of it');
   assert.ok(app.code, 'the client understood the challenge and asked for more');
@@ -147,6 +147,7 @@ test('security 263 what cannot be read as exactly the calls that are allowed is 
     ['in a batch behind an allowed one', JSON.stringify([rpc('search'), rpc('send', 2)])],
     ['in a batch before one', JSON.stringify([rpc('send'), rpc('search', 2)])],
     ['text/plain', good, { 'content-type': 'text/plain' }],
+    ['a type that is almost one', good, { 'content-type': 'Application/JSON ;charset' }],
     ['no type', good, { 'content-type': '' }],
     ['a form', good, { 'content-type': 'application/x-www-form-urlencoded' }],
     ['compressed', gzipSync(good), { 'content-encoding': 'gzip' }],
@@ -169,7 +170,7 @@ test('security 263 what cannot be read as exactly the calls that are allowed is 
   const chunked = await guard.call('/mcp', token, { method: 'POST', headers: { 'content-type': 'application/json', 'transfer-encoding': 'chunked' }, body: evil });
   assert.equal(chunked.status, 403);
   assert.equal(api.seen.length, seen, 'the server saw none of it');
-  for (const [body, headers] of [[good], [good, { 'transfer-encoding': 'chunked' }], [good, { 'content-type': 'Application/JSON ;charset=utf-8' }]]) {
+  for (const [body, headers] of [[good], [good, { 'transfer-encoding': 'chunked' }]]) {
     const answer = await post(body, headers);
     assert.notEqual(answer.status, 403, answer.text);
     assert.equal(api.seen.at(-1).text, good, 'the same bytes');
