@@ -193,7 +193,7 @@ export const CREDENTIAL = 'the-proxy-in-front-0123456789';
 
 export class Guard {
   // `top`, `tables`: lines of guard.toml. Exactly one of `dialect` and `upstream`.
-  static async start(server, { dialect, upstream, policy = POLICY, top = '', tables = '', decide = 'credential_file = "credential"', socket, wait = true, resource = R1, client = 'r1-server', port, scopes = ['r1.read', 'r1.write'] } = {}) {
+  static async start(server, { dialect, upstream, policy = POLICY, top = '', tables = '', decide = 'credential_file = "credential"', socket, wait = true, resource = R1, client = 'r1-server', port, scopes = ['r1.read', 'r1.write'], listen = '' } = {}) {
     const guard = new Guard();
     guard.folder = await mkdtemp(join(tmpdir(), 'behalf-guard-'));
     guard.at = (name) => join(guard.folder, name);
@@ -215,6 +215,7 @@ name = "Resource one"
 scopes = ${JSON.stringify(scopes)}
 [listen]
 ${socket ? `socket = "${socket}"\nsocket_group = true` : `port = ${guard.port}`}
+${listen}
 ${dialect ? `[decide]\n${decide}` : `[proxy]\nupstream = "${upstream}"`}
 ${tables.includes('[evidence]') ? '' : '[evidence]\nfile = "evidence.jsonl"'}
 ${tables}
