@@ -11,12 +11,15 @@ namespace {
 
 constexpr size_t kMaxText = 1000;  // docs/evidence.md
 
-// What a caller wrote, fit for a log: bounded, and UTF-8 or nothing.
+// What a caller wrote, fit for a log: bounded, UTF-8 or nothing, and a space for every control character.
 std::string bounded(std::string_view text) {
   std::string cut(text.substr(0, kMaxText));
   while (!cut.empty() && !is_utf8(cut)) {
     if (cut.size() < kMaxText - 4) return "";  // not a letter that was cut in two
     cut.pop_back();
+  }
+  for (char& letter : cut) {
+    if (static_cast<unsigned char>(letter) < ' ' || letter == '\x7F') letter = ' ';
   }
   return cut;
 }

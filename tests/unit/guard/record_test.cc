@@ -48,6 +48,15 @@ TEST(Record, is_one_json_object_on_one_line) {
   EXPECT_EQ(*value->find_string("trace"), record.trace);
 }
 
+TEST(Record, control_characters_are_spaces) {
+  Record record = sample();
+  record.calls = {std::string("tools/call a\0b\nc\x7F", 17)};
+  for (const std::string& line : {json_line(record), ocsf_line(record)}) {
+    EXPECT_TRUE(json::parse(line)) << line;
+    EXPECT_NE(line.find("tools/call a b c "), std::string::npos) << line;
+  }
+}
+
 TEST(Record, long_texts_are_cut_between_letters) {
   Record record = sample();
   record.path = "/";
