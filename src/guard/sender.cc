@@ -1,6 +1,7 @@
 #include "guard/sender.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -18,6 +19,7 @@ constexpr size_t kBatchLines = 200;        // what the server takes in one call
 constexpr size_t kBatchBytes = 48 * 1024;  // well below what it reads of a body
 constexpr Seconds kTimeout{10};
 constexpr milliseconds kLookEvery{200};
+constexpr milliseconds kLastWords{1'000};
 constexpr milliseconds kFirstPause{200};
 constexpr milliseconds kLongestPause{10'000};
 constexpr int64_t kTokenSpare = 30;  // seconds before its end that a token is renewed
@@ -33,15 +35,22 @@ Sender::Sender(const ServerSettings& server, Spool& spool, Clock& clock)
     : server_(server), spool_(spool), clock_(clock), address_(http::parse_url(server.issuer)) {
   address_.target.ca_file = server_.ca_file;
   address_.path_and_query = without_last_slash(address_.path_and_query);
-  thread_ = std::thread([this] { run(); });
+  thread_ = std::thread([this] {
+    run();
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    wake_.notify_all();
+  });
 }
 
 Sender::~Sender() {
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     stopping_ = true;
+    wake_.notify_all();
+    wake_.wait_for(lock, kLastWords, [this] { return ended_; });
   }
-  wake_.notify_all();
+  interrupt_.raise();
   thread_.join();
 }
 
@@ -79,7 +88,7 @@ void Sender::run() {
 }
 
 http::Response Sender::call(const http::ClientRequest& request) {
-  if (!client_) client_.emplace(address_.target, kTimeout);
+  if (!client_) client_.emplace(address_.target, kTimeout, &interrupt_);
   return client_->send(request);
 }
 
@@ -148,6 +157,10 @@ Sender::Outcome Sender::send_some(size_t most) {
 void Sender::set_aside(const std::string& line) {
   const File file(
       ::open((spool_.folder() + "/refused.jsonl").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  struct stat status {};
+  // As bounded as the spool: with both full, the guard does what `when_full` says.
+  if (file && ::fstat(file.get(), &status) == 0 && static_cast<size_t>(status.st_size) > spool_.max_bytes())
+    throw std::runtime_error("refused.jsonl is full: see why the server refuses, and move it away");
   if (!file || !append_line(file.get(), line))
     throw std::runtime_error("a refused record cannot be set aside");
   ++refused_;

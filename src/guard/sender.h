@@ -42,6 +42,7 @@ class Sender {
   Spool& spool_;
   Clock& clock_;
   http::ParsedUrl address_;
+  http::Interrupt interrupt_;
   std::optional<http::Client> client_;
   Secret token_;
   int64_t token_until_ = 0;  // seconds
@@ -52,6 +53,7 @@ class Sender {
   std::condition_variable wake_;
   std::string trouble_;
   bool stopping_ = false;
+  bool ended_ = false;
   std::thread thread_;
 };
 

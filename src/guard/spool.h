@@ -47,6 +47,7 @@ class Spool {
 
   size_t waiting_bytes() const;
   const std::string& folder() const { return folder_; }
+  size_t max_bytes() const { return max_bytes_; }
 
  private:
   struct Segment {

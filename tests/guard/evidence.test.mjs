@@ -108,6 +108,18 @@ test('with no room left the answer is no, or the record is counted, as the opera
   }
 });
 
+test('the guard stops at once also where the server hangs', async () => {
+  const guard = await Guard.start(server, { upstream: api.url, tables: '[evidence]\nsend = true' });
+  const { access_token: token } = await server.flow({ scope: 'r1.read' });
+  server.child.kill('SIGSTOP');
+  assert.equal((await guard.call('/read/week', token)).status, 200);
+  await pause(400);
+  const begun = Date.now();
+  await guard.stop();
+  assert.ok(Date.now() - begun < 5000, `${Date.now() - begun} ms`);
+  server.child.kill('SIGCONT');
+});
+
 test('OCSF, and a record that is durable before its answer', async () => {
   const guard = await Guard.start(server, { upstream: api.url, tables: '[evidence]\nfile = "evidence.jsonl"\nformat = "ocsf"\nfsync = "answer"' });
   const { access_token: token } = await server.flow({ scope: 'r1.read' });

@@ -69,6 +69,7 @@ TEST(Onward, asks_for_a_tunnel_only_where_it_is_a_websocket) {
   EXPECT_EQ(upgrade("GET", {{"Connection", "keep-alive, Upgrade"}, {"Upgrade", "WebSocket"}}), "websocket");
   EXPECT_EQ(upgrade("GET", {{"Connection", "Upgrade"}, {"Upgrade", "h2c"}}), "");
   EXPECT_EQ(upgrade("GET", {{"Connection", "Upgrade"}, {"Upgrade", "websocket, h2c"}}), "");
+  EXPECT_EQ(upgrade("GET", {{"Connection", "Upgrade"}, {"Upgrade", "websockey"}}), "");
   EXPECT_EQ(upgrade("GET", {{"Upgrade", "websocket"}}), "");
   EXPECT_EQ(upgrade("POST", {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}}), "");
   EXPECT_EQ(upgrade("GET", {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}, {"Upgrade", "websocket"}}),
