@@ -210,12 +210,13 @@ std::optional<Result<size_t, int>> HeadScanner::scan(std::string_view received, 
       if (received.size() >= limits.header_bytes) return Found(Refused{431});
       return std::nullopt;
     }
+    // Sizes first, as above, so that the status does not depend on how the bytes were cut into pieces.
+    if (feed - line_ > longest + 1) return Found(Refused{too_long});
+    if (feed + 1 > limits.header_bytes) return Found(Refused{431});
     // A bare LF ends a line for some readers and not for others (RFC 9112 §2.2); so does a bare CR.
     if (feed == line_ || received[feed - 1] != '\r') return Found(Refused{400});
     const std::string_view line = received.substr(line_, feed - 1 - line_);
     if (line.find('\r') != std::string_view::npos) return Found(Refused{400});
-    if (line.size() > longest) return Found(Refused{too_long});
-    if (feed + 1 > limits.header_bytes) return Found(Refused{431});
     line_ = searched_ = feed + 1;
     if (line.empty()) {
       // STRICTER: no empty line ahead of a request either.
