@@ -2,6 +2,7 @@
 // answered, and all well again by itself within five seconds of the fault's end. Nothing acknowledged before is lost.
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -66,8 +67,160 @@ async function through(server, fault, end, options) {
   await server.noSecretAnywhere();
 }
 
+// A real file system in a file, mounted; `body` gets its folder and the device.
+async function onDisk(megabytes, options, body) {
+  const place = await mkdtemp(join(tmpdir(), 'behalf-disk-'));
+  const folder = join(place, 'disk');
+  const image = join(place, 'image');
+  await mkdir(folder);
+  try {
+    await run('truncate', ['-s', `${megabytes}M`, image]);
+    await run('/sbin/mkfs.ext4', ['-q', '-F', '-m', '0', image]);
+    await run('mount', ['-o', ['loop', ...options].join(), image, folder]);
+    try {
+      const { stdout } = await run('findmnt', ['-no', 'SOURCE', folder]);
+      await body({ folder, image, device: stdout.trim().split('/').at(-1) });
+    } finally { await run('umount', [folder]).catch(() => run('umount', ['-l', folder])); }
+  } finally { await rm(place, { recursive: true, force: true }); }
+}
+// Why no disk can be mounted here, or made to fail; false if it can.
+const [noDisk, noFault] = (() => {
+  if (!isRoot) return Array(2).fill('only root can mount a disk');
+  const folder = execFileSync('mktemp', ['-d'], { encoding: 'utf8' }).trim();
+  try {
+    execFileSync('truncate', ['-s', '8M', `${folder}/image`]);
+    execFileSync('/sbin/mkfs.ext4', ['-q', '-F', `${folder}/image`]);
+    execFileSync('mkdir', [`${folder}/disk`]);
+    execFileSync('mount', ['-o', 'loop', `${folder}/image`, `${folder}/disk`], { stdio: 'pipe' });
+    const device = execFileSync('findmnt', ['-no', 'SOURCE', `${folder}/disk`], { encoding: 'utf8' }).trim().split('/').at(-1);
+    let why = false;
+    try { accessSync(`/sys/fs/ext4/${device}/trigger_fs_error`, constants.W_OK); } catch (fault) { why = `ext4 cannot be told to fail here: ${fault.message}`; }
+    execFileSync('umount', [`${folder}/disk`]);
+    return [false, why];
+  } catch (fault) { return Array(2).fill(`this machine does not let root mount a disk: ${fault.stderr ?? fault.message}`); } finally { execFileSync('rm', ['-rf', folder]); }
+})();
+
+// Callers that go on whatever happens; what each was told, and when.
+class Load {
+  told = [];
+  running = true;
+  constructor(server, callers = 4) {
+    this.server = server;
+    this.callers = Array.from({ length: callers }, async () => {
+      while (this.running) {
+        const begun = performance.now();
+        const answer = await writing(server)['/token']();
+        this.told.push({ begun, ended: performance.now(), status: answer.status, token: answer.json?.access_token, later: answer.headers.get('retry-after') });
+        if (answer.status !== 200) await pause(20);
+      }
+    });
+  }
+  async until(count, status) {
+    const seen = this.told.length;
+    for (let tries = 0; this.told.slice(seen).filter((each) => each.status === status).length < count; ++tries) { assert.ok(tries < 500, `${count} answers ${status} under load`); await pause(10); }
+  }
+  // Nothing but 200 and 503 with Retry-After; nothing issued between the two times.
+  async end({ from = 0, to = 0 } = {}) {
+    this.running = false;
+    await Promise.all(this.callers);
+    for (const { status, later } of this.told) assert.ok(status === 200 || (status === 503 && Number(later) >= 1), `${status}`);
+    assert.deepEqual(this.told.filter(({ begun, ended, status }) => status === 200 && begun > from && ended < to), [], 'nothing was issued meanwhile');
+  }
+  // Every token it was given (before that time) is known to the store.
+  async kept(before = Infinity) {
+    const tokens = this.told.filter(({ status, ended }) => status === 200 && ended < before).map(({ token }) => token);
+    assert.ok(tokens.length > 0);
+    for (const token of tokens.slice(-50)) assert.equal(await this.server.isActive('r1-server', token), true, 'what was acknowledged is there');
+  }
+}
+
 describe('SQLite', () => {
-  test('the disk full', { skip: !isRoot && 'only root can mount a small disk' }, async () => {
+  test('a real disk that becomes full and has room again (ENOSPC), under load', { skip: noDisk }, () => onDisk(24, [], async ({ folder }) => {
+    const server = await Server.start({ folder: join(folder, 'server') });
+    try {
+      const load = new Load(server);
+      await load.until(20, 200);
+      let from, to;
+      await through(server, async () => {
+        await run('dd', ['if=/dev/zero', `of=${join(folder, 'ballast')}`, 'bs=64k']).catch(() => {});
+        await run('dd', ['if=/dev/zero', `of=${join(folder, 'ballast2')}`, 'bs=512']).catch(() => {});
+        await load.until(20, 503);
+        // The last free places of the log are used up first.
+        for (let tries = 0; tries < 3000; ++tries) if ((await writing(server)['/par']()).status === 503) break;
+        from = performance.now();
+      }, async () => {
+        to = performance.now();
+        await Promise.all(['ballast', 'ballast2'].map((name) => rm(join(folder, name), { force: true })));
+      });
+      await load.until(20, 200);
+      await load.end({ from, to });
+      await load.kept();
+    } finally { await server.stop(); }
+  }));
+
+  test('a real disk on which nothing may be changed for a while, under load', { skip: noDisk }, () => onDisk(64, [], async ({ folder }) => {
+    // Linux does not remount a disk read-only while a file on it is open for writing; that is tried first. What can be
+    // taken back is to forbid changes of the files themselves: writes to them fail though they are open. Not of the index of
+    // the log, which is memory that all its readers share: the kernel ends whoever changes a page of it then (SIGBUS).
+    const server = await Server.start({ folder: join(folder, 'server') });
+    const files = () => ['behalf.db', 'behalf.db-wal'].map((name) => server.at(name));
+    try {
+      const load = new Load(server);
+      await load.until(20, 200);
+      await assert.rejects(run('mount', ['-o', 'remount,ro', folder]), /busy/);
+      await load.until(20, 200);
+      let from, to;
+      await through(server, async () => {
+        execFileSync('chattr', ['+i', ...files()]);
+        await load.until(20, 503);
+        from = performance.now();
+      }, async () => {
+        to = performance.now();
+        execFileSync('chattr', ['-i', ...files()]);
+      });
+      await load.until(20, 200);
+      await load.end({ from, to });
+      await load.kept();
+    } finally {
+      execFileSync('chattr', ['-i', ...files()]);
+      await server.stop();
+    }
+  }));
+
+  test('a real disk that the kernel makes read-only after a fault: 503 until it is repaired, and nothing acknowledged is lost', { skip: noFault }, () => onDisk(64, ['errors=remount-ro'], async ({ folder, image, device }) => {
+    const server = await Server.start({ folder: join(folder, 'server') });
+    try {
+      const load = new Load(server);
+      await load.until(20, 200);
+      const kept = (await server.flow()).access_token;
+      // ext4 itself says of a write in that moment that it is on the disk, and forgets it: what counts was told before.
+      const fault = performance.now();
+      await writeFile(`/sys/fs/ext4/${device}/trigger_fs_error`, '1');
+      await assert.rejects(writeFile(join(folder, 'probe'), 'x'), /EROFS/);
+      await load.until(20, 503);
+      const from = performance.now();
+      await unavailable(server);
+      await load.until(20, 503);
+      await load.end({ from, to: performance.now() });
+      // Such a disk is not writable again before it has been unmounted and checked: the server ends in good order.
+      server.child.kill('SIGTERM');
+      const [code] = await server.ended;
+      assert.equal(code, 0, server.said);
+      // On a disk that is read-only it does not start, and says why.
+      await assert.rejects(server.spawn(), /does not start/);
+      assert.match(server.said, /behalf cannot serve: .+/);
+      await run('umount', [folder]);
+      await run('/sbin/fsck.ext4', ['-p', image]).catch(({ code: found, stdout }) => assert.equal(found, 1, stdout));
+      await run('mount', ['-o', 'loop', image, folder]);
+      await server.spawn();
+      await well(server);
+      assert.equal(await server.isActive('r1-server', kept), true);
+      await load.kept(fault);
+      await server.noSecretAnywhere();
+    } finally { await server.stop().catch((fault) => { if (server.child.exitCode === null) throw fault; }); }
+  }));
+
+  test('the disk full', { skip: noDisk }, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'behalf-disk-'));
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', folder]);
     try {

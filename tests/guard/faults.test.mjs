@@ -3,8 +3,8 @@
 // revocation of what it rested on had been acknowledged.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { claimsOf } from '../cases/support/cast.mjs';
 import { Api, Guard, pause, startServer, until } from './support/guard.mjs';
+import { History, grants } from './support/history.mjs';
 
 const BOUND = 1000;  // milliseconds from the acknowledgement to the last call that may begin and be let through
 const STALENESS = 3000;  // of these guards; they are built to fail closed after it
@@ -20,59 +20,11 @@ after(async () => {
   await server?.stop();
 });
 
-// Grants that differ in person, client or agent, for a grant is one of those three; one token each.
-async function grants() {
-  const list = [];
-  for (const user of ['u1', 'u2']) {
-    for (const client of ['ca', 'cb']) {
-      for (const agent of ['a1', 'a2', 'a4', 'a5', 'a6', 'a-last']) {
-        const { access_token: token } = await server.flow({ user, client, agent, scope: 'r1.read' });
-        list.push({ token, grant: claimsOf(token).grant_id });
-      }
-    }
-  }
-  return list;
-}
-
-class History {
-  calls = [];
-  revoked = new Map();  // grant: when its end was acknowledged
-  running = true;
-  load(guards, subjects) {
-    const worker = async (seed) => {
-      for (let round = seed; this.running; ++round) {
-        const { token, grant } = subjects[round % subjects.length];
-        const begun = Date.now();
-        const answer = await guards[round % guards.length].call('/read/week', token).catch(() => ({ status: 0 }));
-        this.calls.push({ begun, grant, status: answer.status });
-        if (answer.status === 0) await pause(10);
-      }
-    };
-    this.workers = Array.from({ length: 6 }, (_, seed) => worker(seed * 5));
-  }
-  async revoke(grant) {
-    await server.cli('grant', 'revoke', grant);
-    this.revoked.set(grant, Date.now());
-  }
-  async end() {
-    this.running = false;
-    await Promise.all(this.workers);
-  }
-  late() {
-    return this.calls.filter(({ begun, grant, status }) => status === 200 && this.revoked.has(grant) && begun > this.revoked.get(grant) + BOUND)
-      .map(({ begun, grant }) => `${grant} ${begun - this.revoked.get(grant)} ms after`);
-  }
-  // The slowest of all: how long after its end a grant was still let through.
-  slowest() {
-    return Math.max(0, ...this.calls.filter(({ status, grant }) => status === 200 && this.revoked.has(grant)).map(({ begun, grant }) => begun - this.revoked.get(grant)));
-  }
-}
-
 test('no call is let through later than the bound after its end was acknowledged, whatever is killed or paused', async () => {
-  const subjects = await grants();
+  const subjects = await grants(server);
   const options = { upstream: api.url, tables: `[revocation]\nmax_staleness = "${STALENESS / 1000}s"` };
   const guards = [await Guard.start(server, options), await Guard.start(server, options)];
-  const history = new History();
+  const history = new History(server);
   history.load(guards, subjects);
   const left = subjects.map(({ grant }) => grant);
   const next = () => left.splice(Math.floor(Math.random() * left.length), 1)[0];
@@ -123,7 +75,7 @@ test('no call is let through later than the bound after its end was acknowledged
   await pause(BOUND + 500);
   await history.end();
 
-  assert.deepEqual(history.late(), []);
+  assert.deepEqual(history.late(BOUND), []);
   assert.ok(history.calls.filter(({ status }) => status === 200).length > 200);
   assert.ok(history.revoked.size >= 14);
   for (const { token, grant } of subjects) {

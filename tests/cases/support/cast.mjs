@@ -236,13 +236,14 @@ export class Server {
 
   // `config`: lines for the end of behalf.toml. `clock`: with a wall clock that advance() moves. `store`: the line of [store],
   // where it is not SQLite in the folder. `folder`: an empty one to use, and to remove.
-  static async start({ config = '', clock = false, store, folder, change = () => {} } = {}) {
+  // `https`: where it speaks TLS, as { address, certificate, key }.
+  static async start({ config = '', clock = false, store, folder, https, change = () => {} } = {}) {
     if (!binary) throw new Error('BEHALF does not name the binary to test');
     const server = new Server();
     server.folder = folder ?? await mkdtemp(join(tmpdir(), 'behalf-cases-'));
     server.at = (name) => join(server.folder, name);
     server.port = await freePort();
-    server.issuer = `http://127.0.0.1:${server.port}`;
+    server.issuer = https ? `https://${https.address}:${server.port}` : `http://127.0.0.1:${server.port}`;
     server.hasClock = clock;
     for (const id of ['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a-picky', 'a-elsewhere', 'a-last', 'ag', 'as', 'child', 'm1-child', 'other-child', 'cg', 'stranger']) server.keys[id] = makeKey(`${id}-1`);
     server.state = stateOfTheCast(server.keys);
@@ -252,6 +253,7 @@ export class Server {
     const limits = config.includes('[limits]') ? '' : '[limits]\nfailures = 0\nsign_in_failures = 0\nprompts_per_hour = 0\n';
     let text = await readFile(server.at('behalf.toml'), 'utf8');
     if (store) text = text.replace(/^sqlite = .*$/m, store);
+    if (https) text = text.replace(/^address = .*$/m, `address = "${https.address}"\ntls_certificate = "${https.certificate}"\ntls_private_key = "${https.key}"`);
     await writeFile(server.at('behalf.toml'), `${text}\n${limits}${config}\n`);
     await server.spawn();
     try {

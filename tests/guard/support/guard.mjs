@@ -51,7 +51,7 @@ export async function until(fact, what, milliseconds = 10_000) {
 //   /socket      a WebSocket (RFC 6455) that says what it hears
 //   anything     {method, url, headers (raw), body}
 export class Api {
-  static async start({ port = 0 } = {}) {
+  static async start({ port = 0, socket } = {}) {
     const api = new Api();
     api.requests = [];
     api.open = new Set();
@@ -61,10 +61,11 @@ export class Api {
       api.open.add(socket);
       socket.on('close', () => api.open.delete(socket));
     });
-    api.server.listen(port, '127.0.0.1');
+    if (socket) api.server.listen(socket);
+    else api.server.listen(port, '127.0.0.1');
     await once(api.server, 'listening');
     api.port = api.server.address().port;
-    api.url = `http://127.0.0.1:${api.port}`;
+    api.url = socket ? `unix:${socket}` : `http://127.0.0.1:${api.port}`;
     return api;
   }
   async serve(request, response) {
@@ -192,12 +193,13 @@ scopes = ["r1.read"]
 export const CREDENTIAL = 'the-proxy-in-front-0123456789';
 
 export class Guard {
-  // `top`, `tables`: lines of guard.toml. Exactly one of `dialect` and `upstream`.
-  static async start(server, { dialect, upstream, policy = POLICY, top = '', tables = '', decide = 'credential_file = "credential"', socket, wait = true, resource = R1, client = 'r1-server', port, scopes = ['r1.read', 'r1.write'], listen = '' } = {}) {
+  // `network`: the name of the network namespace it runs in. `top`, `tables`: lines of guard.toml. Exactly one of `dialect` and `upstream`.
+  static async start(server, { dialect, upstream, policy = POLICY, top = '', tables = '', decide = 'credential_file = "credential"', socket, wait = true, resource = R1, client = 'r1-server', port, scopes = ['r1.read', 'r1.write'], listen = '', ca, network } = {}) {
     const guard = new Guard();
     guard.folder = await mkdtemp(join(tmpdir(), 'behalf-guard-'));
     guard.at = (name) => join(guard.folder, name);
-    guard.port = socket ? undefined : port ?? await freePort();
+    guard.network = network;
+    guard.port = socket ?? port ?? await freePort();
     guard.url = `http://127.0.0.1:${guard.port}`;
     await writeFile(guard.at('credential'), `${CREDENTIAL}\n`, { mode: 0o600 });
     await writeFile(guard.at('secret'), `${server.secrets[client]}\n`, { mode: 0o600 });
@@ -209,6 +211,7 @@ ${top}
 issuer = "${server.issuer}"
 client_id = "${client}"
 client_secret_file = "secret"
+${ca ? `ca_file = "${ca}"` : ''}
 [resource]
 id = "${resource}"
 name = "Resource one"
@@ -228,12 +231,13 @@ ${tables}
   }
   async spawn(wait = true) {
     this.said = '';
-    this.child = spawn(binary, ['guard', '-c', this.at('guard.toml')], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const [program, ...words] = [...(this.network ? ['ip', 'netns', 'exec', this.network] : []), binary, 'guard', '-c', this.at('guard.toml')];
+    this.child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.child.stderr, this.child.stdout]) stream.on('data', (chunk) => { this.said += chunk; });
     this.ended = once(this.child, 'exit');
     await until(() => this.said.includes('behalf guards') || this.child.exitCode !== null, 'the guard starts');
     assert.equal(this.child.exitCode, null, this.said);
-    if (wait && this.port) await until(async () => (await fetch(`${this.url}/readyz`)).ok, 'the guard is ready').catch((fault) => { throw new Error(`${fault.message}: ${this.said}`); });
+    if (wait) await until(async () => (await this.call('/readyz')).status === 200, 'the guard is ready').catch((fault) => { throw new Error(`${fault.message}: ${this.said}`); });
   }
   async stop(signal = 'SIGTERM') {
     if (this.child.exitCode === null && this.child.signalCode === null) {
@@ -263,10 +267,11 @@ ${tables}
   get memory() { return readFile(`/proc/${this.child.pid}/status`, 'utf8').then((text) => Number(text.match(/VmRSS:\s+(\d+)/)[1]) / 1024); }
 }
 
+// `port` may be the path of a Unix socket.
 export function call(port, path, token, { method = 'GET', headers = {}, body, host = 'api.example' } = {}) {
   return new Promise((resolve, reject) => {
     const request = http.request({
-      host: '127.0.0.1', port, path, method, agent: false,
+      ...(typeof port === 'string' ? { socketPath: port } : { host: '127.0.0.1', port }), path, method, agent: false,
       headers: { host, ...(token !== undefined && { authorization: `Bearer ${token}` }), ...headers },
     }, (response) => {
       let text = '';
