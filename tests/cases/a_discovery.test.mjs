@@ -6,7 +6,7 @@ import { R1, R2, Server, claimsOf, headerOf, refused } from './support/cast.mjs'
 
 let server, metadata;
 before(async () => { server = await Server.start(); metadata = await server.metadata(); });
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 
 test('A-01 the issuer is the one that was asked, and every endpoint is absolute beneath it', async () => {
   assert.equal(metadata.issuer, server.issuer);

@@ -5,7 +5,7 @@ import { Browser, LOOPBACK, R1, R2, REDIRECT, Server, claimsOf, pageRefused, red
 
 let server;
 before(async () => { server = await Server.start(); });
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 
 const open = (request, browser = new Browser(server)) => browser.open(`/authorize?${new URLSearchParams(server.authorization(request))}`);
 const honest = async () => assert.equal(claimsOf((await server.flow()).access_token).act.sub, 'a1');
@@ -214,7 +214,7 @@ test('B-35 a posted form is a request like any other', async () => {
 describe('strict_draft02', () => {
   let strict;
   before(async () => { strict = await Server.start({ config: '[delegation]\nstrict_draft02 = true' }); });
-  after(async () => { await strict?.stop(); });
+  after(async () => { await strict?.end(); });
   test('B-29 state must be there', async () => {
     const browser = new Browser(strict);
     await redirected(strict, await browser.open(`/authorize?${new URLSearchParams(strict.authorization({ state: undefined }))}`), 'invalid_request');
@@ -249,7 +249,7 @@ describe('legacy_draft00', () => {
   let legacy;
   const URN = 'urn:ietf:params:oauth:grant-type:agent-authorization_code';
   before(async () => { legacy = await Server.start({ config: '[delegation]\nlegacy_draft00 = true' }); });
-  after(async () => { await legacy?.noSecretAnywhere(); await legacy?.stop(); });
+  after(async () => { await legacy?.end(); });
   const code = async () => ({ ...await legacy.code({ agent: null, requested_agent: 'a1' }), agent: null });
   const redeem = (one, fields = {}) => legacy.redeem(one, { grant_type: URN, agent_token: legacy.proof('a1'), ...fields });
 

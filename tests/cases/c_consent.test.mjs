@@ -5,7 +5,7 @@ import { Browser, R1, R2, Server, claimsOf, formOf, pageRefused, redirected } fr
 
 let server;
 before(async () => { server = await Server.start({ clock: true, config: '[lifetimes]\ngrant = "2h"\nsession = "30d"\nsession_idle = "30d"' }); });
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 
 const consentFor = async (request, user = 'u1') => {
   const page = await (await server.browser(user)).begin(server.authorization({ prompt: 'consent', ...request }), user);

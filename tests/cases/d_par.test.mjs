@@ -5,7 +5,7 @@ import { ASSERTION, Browser, JWT, R1, Server, claimsOf, pageRefused, pkce, redir
 
 let server;
 before(async () => { server = await Server.start({ clock: true }); });
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 
 const push = (request = {}, client = 'ca') => {
   const { client_id: id, ...rest } = server.authorization({ client, ...request });

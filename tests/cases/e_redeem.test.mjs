@@ -6,7 +6,7 @@ import { ACCESS_TOKEN, ASSERTION, JWT, M1, R1, R2, Server, chainOf, claimsOf, pk
 let server;
 before(async () => { server = await Server.start({ clock: true }); });
 afterEach(async () => assert.equal((await server.flow()).scope, 'r1.read', 'the honest flow still works'));
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 
 const tampered = (token) => `${token.slice(0, -10)}${token.at(-10) === 'A' ? 'B' : 'A'}${token.slice(-9)}`;
 

@@ -13,7 +13,7 @@ before(async () => {
   await once(listener, 'listening');
 });
 afterEach(async () => assert.equal((await server.redeem(await server.code())).status, 200, 'the honest flow still works'));
-after(async () => { listener?.close(); await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { listener?.close(); await server?.end(); });
 
 const redeem = async (token, more = {}) => server.redeem(await server.code(), { actor_token: token, ...more });
 const bad = async (token, more = {}, error = 'invalid_grant', reason = undefined) => refused(server, await redeem(token, more), 400, error, reason);

@@ -5,7 +5,7 @@ import { M1, OPAQUE, OUTERMOST, R1, R2, Server, chainOf, claimsOf, headerOf } fr
 
 let server;
 before(async () => { server = await Server.start({ change: (state) => state.resource.push({ id: 'https://api.example/aut', name: 'Aut', emit_aut: true, scopes: [{ name: 'x.read' }] }) }); });
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 const claims = async (request) => claimsOf((await server.flow(request)).access_token);
 
 test('G-01, G-02, G-03, G-04 three parties apart, and everything that RFC 9068 asks', async () => {

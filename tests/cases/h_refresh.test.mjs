@@ -5,7 +5,7 @@ import { R1, R2, Server, chainOf, claimsOf, pkce, refused } from './support/cast
 
 let server;
 before(async () => { server = await Server.start({ clock: true, config: '[lifetimes]\nsession = "30d"\nsession_idle = "30d"' }); });
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 const family = (more = {}) => server.flow({ scope: 'r1.read r1.write offline_access', ...more });
 
 test('H-01 no refresh token where the agent\'s policy has none', async () => {

@@ -7,7 +7,7 @@ import { ACCESS_TOKEN, EXCHANGE, JWT, M1, OPAQUE, R1, R2, REFRESH_TOKEN, Server,
 let server;
 before(async () => { server = await Server.start({ clock: true }); });
 afterEach(async () => assert.equal((await exchange(await t1(), 'a2')).status, 200, 'the honest exchange still works'));
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 
 const t1 = async (more = {}) => (await server.flow({ scope: 'm1.use r2.read r1.read', resource: M1, ...more })).access_token;
 const exchange = (subject, actor, more = {}, client = 'm1') => server.exchange(client, subject, actor, { resource: R2, scope: 'r2.read', ...more });
@@ -236,7 +236,7 @@ test('J-53 two valid tokens of unrelated delegations give nothing', async () => 
 describe('error_dialect = successor', () => {
   let other;
   before(async () => { other = await Server.start({ config: '[delegation]\nerror_dialect = "successor"' }); });
-  after(async () => { await other?.noSecretAnywhere(); await other?.stop(); });
+  after(async () => { await other?.end(); });
   test('J-51 policy says actor_unauthorized, everything else as before', async () => {
     const subject = (await other.flow({ scope: 'm1.use r2.read', resource: M1 })).access_token;
     await refused(other, await other.exchange('m1', subject, 'a-picky', { resource: R2, scope: 'r2.read' }), 400, 'actor_unauthorized');

@@ -6,7 +6,7 @@ import { Browser, JWT_BEARER, M1, R1, R2, STRONG, Server, chainOf, claimsOf, pag
 let server;
 before(async () => { server = await Server.start({ clock: true }); });
 afterEach(async () => assert.equal((await obo(await tc())).status, 200, 'the honest call still works'));
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 
 const tc = async (more = {}) => (await server.flow({ scope: 'm1.use r2.read r1.read offline_access', resource: M1, ...more })).access_token;
 const obo = (assertion, scope = `${R2}/r2.read`, more = {}, client = 'm1') => server.onBehalfOf(client, assertion, scope, more);
@@ -147,7 +147,7 @@ test('K-21 an agent that is not for people to sign in at has no /authorize', asy
 describe('obo_emit_act = false', () => {
   let other;
   before(async () => { other = await Server.start({ config: '[delegation]\nobo_emit_act = false' }); });
-  after(async () => { await other?.stop(); });
+  after(async () => { await other?.end(); });
   test('K-02 the token has no act, introspection says that the chain is not all, and an exchange shows it again', async () => {
     const own = (await other.flow({ scope: 'm1.use r2.read', resource: M1 })).access_token;
     const answer = await other.onBehalfOf('m1', own, `${R2}/r2.read`);

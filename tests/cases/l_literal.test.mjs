@@ -5,7 +5,7 @@ import { JWT, REDIRECT, Server, claimsOf, pkce } from './support/cast.mjs';
 
 let server;
 before(async () => { server = await Server.start(); });
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 
 test('L-01, L-02 a client of -02 alone: its request, its redemption, its claims', async () => {
   const { verifier, challenge } = pkce();

@@ -5,7 +5,7 @@ import { M1, OUTERMOST, R1, R2, Server, chainOf, claimsOf, formOf, refused } fro
 
 let server;
 before(async () => { server = await Server.start({ clock: true }); });
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 const family = (more = {}) => server.flow({ scope: 'r1.read offline_access', ...more });
 
 test('P-01, P-02, P-04 introspection by the resource, by another, and of what ended', async () => {

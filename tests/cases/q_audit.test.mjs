@@ -5,7 +5,7 @@ import { M1, R1, R2, Server, claimsOf } from './support/cast.mjs';
 
 let server;
 before(async () => { server = await Server.start(); });
-after(async () => { await server?.stop(); });
+after(async () => { await server?.end(); });
 
 test('Q-01, Q-02 one query by grant tells the whole lineage, with person, client and agent apart', async () => {
   const own = (await server.flow({ scope: 'm1.use r2.read', resource: M1 })).access_token;

@@ -5,7 +5,7 @@ import { M1, R1, R2, Server, claimsOf, refused } from './support/cast.mjs';
 
 let server;
 before(async () => { server = await Server.start(); });
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 
 test('R-01 every response says who answers, errors too', async () => {
   const other = await Server.start();

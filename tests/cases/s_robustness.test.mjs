@@ -8,7 +8,7 @@ import { Browser, R1, Server, claimsOf, pageRefused, refused, signJwt } from './
 let server;
 before(async () => { server = await Server.start({ clock: true }); });
 afterEach(async () => assert.equal((await server.flow()).scope, 'r1.read', 'the honest flow still works'));
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 const resident = async () => Number((await readFile(`/proc/${server.child.pid}/status`, 'utf8')).match(/VmRSS:\s+(\d+)/)[1]) / 1024;
 
 test('S-01 a megabyte, or ten thousand parameters', async () => {
@@ -96,7 +96,7 @@ test('S-09 sixty seconds of clock difference, not sixty-one', async () => {
 describe('limits', () => {
   let limited;
   before(async () => { limited = await Server.start({ config: '[limits]\nfailures = 20\nfailures_per_minute = 60' }); });
-  after(async () => { await limited?.noSecretAnywhere(); await limited?.stop(); });
+  after(async () => { await limited?.end(); });
   test('S-10 failed redemptions: 429 with Retry-After, for that client alone, and forgiven', async () => {
     let answer;
     for (let failed = 0; failed < 40; ++failed) {

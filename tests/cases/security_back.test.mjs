@@ -8,7 +8,7 @@ import { ASSERTION, Browser, EXCHANGE, JWT, JWT_BEARER, M1, R1, R2, Server, chai
 let server;
 before(async () => { server = await Server.start({ clock: true }); });
 afterEach(async () => assert.equal((await server.flow()).scope, 'r1.read', 'the honest flow still works'));
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 
 const post = (path, body, headers = {}) => server.http(path, { method: 'POST', body, headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers } });
 const t1 = async (more = {}) => (await server.flow({ scope: 'm1.use r2.read r1.read', resource: M1, ...more })).access_token;

@@ -6,7 +6,7 @@ import { Browser, LOOPBACK, R1, R2, REDIRECT, Server, chainOf, claimsOf, formOf,
 let server;
 before(async () => { server = await Server.start({ clock: true, config: '[lifetimes]\nsession = "30d"\nsession_idle = "30d"' }); });
 afterEach(async () => assert.equal((await server.flow()).scope, 'r1.read', 'the honest flow still works'));
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 
 const open = (request, browser = new Browser(server)) => browser.open(`/authorize?${request instanceof URLSearchParams ? request : new URLSearchParams(server.authorization(request))}`);
 const doubled = (name, value) => { const form = new URLSearchParams(server.authorization()); form.append(name, value ?? form.get(name)); return form; };

@@ -12,7 +12,7 @@ import { Browser, EXCHANGE, JWT_BEARER, M1, OPAQUE, PAIRWISE, R1, R2, Server, ch
 let server;
 before(async () => { server = await Server.start({ clock: true, config: '[lifetimes]\nsession = "30d"\nsession_idle = "30d"' }); });
 afterEach(async () => assert.equal((await server.flow()).scope, 'r1.read', 'the honest flow still works'));
-after(async () => { await server?.noSecretAnywhere(); await server?.stop(); });
+after(async () => { await server?.end(); });
 
 const t1 = async (more = {}) => (await server.flow({ scope: 'm1.use r2.read r1.read', resource: M1, ...more })).access_token;
 const off = (answer) => assert.deepEqual([answer.status, answer.text, answer.headers.get('cache-control')], [200, '{"active":false}', 'no-store']);

@@ -231,6 +231,8 @@ export class Server {
   keys = {};
   secrets = {};
   _seen = new Set();
+  _faults = [];          // answers of 500 and the like
+  _refusals = new Map();  // trace: what was refused
   _offset = 0;
   _browsers = new Map();
 
@@ -312,9 +314,11 @@ export class Server {
   }
 
   // ---- HTTP ----
+  // Every call is one trace of its own (W3C), by which its record is found; what was refused is kept for allIsWell().
   async http(path, { method = 'GET', form, body, headers = {} } = {}) {
+    const trace = randomBytes(16).toString('hex');
     const answer = await fetch(new URL(path, this.issuer), {
-      method, redirect: 'manual', headers: { ...headers, ...(form && { 'content-type': 'application/x-www-form-urlencoded' }) },
+      method, redirect: 'manual', headers: { traceparent: `00-${trace}-00f067aa0ba902b7-01`, ...headers, ...(form && { 'content-type': 'application/x-www-form-urlencoded' }) },
       body: form ? new URLSearchParams(form).toString() : body,
     });
     const text = await answer.text();
@@ -325,7 +329,12 @@ export class Server {
     const target = location && new URL(location, this.issuer);
     const code = target?.searchParams.get('code');
     if (code) this.secret(code);
-    return { status: answer.status, headers: answer.headers, cookies: answer.headers.getSetCookie(), text, json, location, query: target?.searchParams };
+    const { status } = answer;
+    const what = `${method} ${new URL(path, this.issuer).pathname}: ${status} ${text.slice(0, 100)}`;
+    if (status >= 500 && status !== 503) this._faults.push(what);
+    // Refusals of the HTTP layer (405, 413, 415, ...) decide nothing.
+    if ([400, 401, 403, 429].includes(status) || target?.searchParams.has('error')) this._refusals.set(trace, { what, error: json?.error });
+    return { status, headers: answer.headers, cookies: answer.headers.getSetCookie(), text, json, location, query: target?.searchParams, trace };
   }
   // Bytes as they are, for what no client library would send; the status and body that came back.
   raw(options, body) {
@@ -456,26 +465,78 @@ export class Server {
     const entries = text.startsWith('[') ? JSON.parse(text) : text.split('\n').map((line) => JSON.parse(line));
     return entries.map(({ record }) => record);
   }
+  // Every record there is, oldest first, as [text, hash].
+  async log() {
+    const entries = [];
+    for (let after = 0; ;) {
+      const page = await this._ask(`/audit?limit=10000&after=${after}`);
+      for (const { record, hash } of page.records) entries.push([record, hash]);
+      if (page.records.length === 0) return entries;
+      after = page.records.at(-1).sequence;
+    }
+  }
+  // The operator's socket.
+  _ask(path) {
+    return new Promise((resolve, reject) => {
+      http.get({ socketPath: this.at('behalf.sock'), path }, (answer) => {
+        let text = '';
+        answer.setEncoding('utf8').on('data', (chunk) => { text += chunk; });
+        answer.on('end', () => { if (answer.statusCode === 200) resolve(JSON.parse(text)); else reject(new Error(`${path}: ${answer.statusCode} ${text}`)); });
+      }).on('error', reject);
+    });
+  }
   // Nothing that was ever secret stands in the log of decisions, in what the server printed or in its database; and the log is
   // one chain, as docs/audit-format.md has it.
   async noSecretAnywhere() {
-    const { stdout } = await this.cli('audit', 'tail', '--json', '-n', '10000');
-    let before;
-    for (const line of stdout.split('\n').filter((one) => one)) {
-      const [, text, hash] = line.match(/^\{"record":(.*),"hash":"([0-9a-f]{64})"\}$/);
-      if (before) assert.equal(createHash('sha256').update(Buffer.from(before, 'hex')).update(text).digest('hex'), hash, `the chain holds at ${text}`);
+    const entries = await this.log();
+    let before = Buffer.alloc(32).toString('hex');
+    for (const [text, hash] of entries) {
+      assert.equal(createHash('sha256').update(Buffer.from(before, 'hex')).update(text).digest('hex'), hash, `the chain holds at ${text}`);
       before = hash;
     }
     const database = await Promise.all(['behalf.db', 'behalf.db-wal'].map((name) => readFile(this.at(name), 'latin1').catch(() => '')));
-    for (const [where, text] of [['the audit log', stdout], ['the output', this.said], ...database.map((bytes) => ['the database', bytes])]) {
+    for (const [where, text] of [['the audit log', entries.map(([record]) => record).join('\n')], ['the output', this.said], ...database.map((bytes) => ['the database', bytes])]) {
       const shown = firstSecretIn(text, this._seen);
       assert.ok(shown === undefined, `${where} shows ${shown?.slice(0, 12)}…`);
     }
+    return entries;
+  }
+  // What holds after every case: no secret anywhere, no fault of the server's, and of each refusal that was seen here a record
+  // with a reason, and with the error that the caller was told.
+  async allIsWell() {
+    const entries = await this.noSecretAnywhere();
+    assert.deepEqual(this._faults, []);
+    const denied = new Map();
+    for (const [text] of entries) {
+      const record = JSON.parse(text);
+      if (record.outcome !== 'denied') continue;
+      assert.ok(record.reason, `a reason in ${text}`);
+      if (record.trace) denied.set(record.trace, record);
+    }
+    for (const [trace, { what, error }] of this._refusals) {
+      const record = denied.get(trace);
+      assert.ok(record, `a record of ${what}`);
+      if (error) assert.equal(record.error, error, what);
+    }
+  }
+  // After the last case.
+  async end() {
+    try { await this.allIsWell(); } finally { await this.stop(); }
   }
 }
 
 // ---- After-checks ----
 
+// The record of that answer's own decision: a denial, with a reason.
+async function deniedRecord(server, answer, reason) {
+  const [text] = (await server._ask('/audit?newest=1&limit=50')).records.map(({ record }) => record).filter((record) => answer.trace === undefined || record.includes(answer.trace));
+  assert.ok(text, `a record of ${answer.status} ${answer.location ?? answer.text.slice(0, 100)}`);
+  const record = JSON.parse(text);
+  assert.equal(record.outcome, 'denied', text);
+  assert.ok(record.reason, text);
+  if (reason) assert.match(record.reason, reason instanceof RegExp ? reason : new RegExp(`^${reason}$`), text);
+  return record;
+}
 const tokenless = (answer) => {
   assert.doesNotMatch(answer.text, /"(access_token|refresh_token|id_token|request_uri)"/, 'no token in the answer');
   assert.doesNotMatch(answer.text, /eyJ[A-Za-z0-9_-]{20,}\./, 'no token in the answer');
@@ -487,11 +548,8 @@ export async function refused(server, answer, status, error, reason) {
   tokenless(answer);
   assert.equal(answer.headers.get('cache-control'), 'no-store');
   assert.equal(answer.headers.get('content-type'), 'application/json');
-  const [record] = await server.audit();
-  assert.equal(record.outcome, 'denied', JSON.stringify(record));
+  const record = await deniedRecord(server, answer, reason);
   assert.equal(record.error, answer.json.error);
-  assert.ok(record.reason, JSON.stringify(record));
-  if (reason) assert.match(record.reason, reason instanceof RegExp ? reason : new RegExp(`^${reason}$`), JSON.stringify(record));
   return record;
 }
 // A refusal by redirect: to the client and nowhere else, with iss and the client's state, without a code.
@@ -504,11 +562,7 @@ export async function redirected(server, answer, error, reason, { state, to = RE
   if (state !== undefined) assert.equal(answer.query.get('state'), state);
   assert.equal(answer.headers.get('cache-control'), 'no-store');
   tokenless(answer);
-  const [record] = await server.audit();
-  assert.equal(record.outcome, 'denied', JSON.stringify(record));
-  assert.ok(record.reason, JSON.stringify(record));
-  if (reason) assert.match(record.reason, reason instanceof RegExp ? reason : new RegExp(`^${reason}$`), JSON.stringify(record));
-  return record;
+  return deniedRecord(server, answer, reason);
 }
 // A refusal as a page: the browser stays here.
 export async function pageRefused(server, answer, status = 400, reason) {
@@ -517,9 +571,5 @@ export async function pageRefused(server, answer, status = 400, reason) {
   assert.match(answer.headers.get('content-type'), /^text\/html/);
   assert.equal(answer.headers.get('cache-control'), 'no-store');
   tokenless(answer);
-  const [record] = await server.audit();
-  assert.equal(record.outcome, 'denied', JSON.stringify(record));
-  assert.ok(record.reason, JSON.stringify(record));
-  if (reason) assert.match(record.reason, reason instanceof RegExp ? reason : new RegExp(`^${reason}$`), JSON.stringify(record));
-  return record;
+  return deniedRecord(server, answer, reason);
 }
