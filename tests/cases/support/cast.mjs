@@ -272,14 +272,16 @@ export class Server {
     return server;
   }
 
+  // What a process needs in its environment to have this server's clock.
+  get clockEnvironment() {
+    if (!this.hasClock) return {};
+    assert.ok(existsSync(SO), 'libfaketime is installed');
+    return { LD_PRELOAD: SO, FAKETIME_TIMESTAMP_FILE: this.at('clock'), FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+  }
   async spawn() {
     const fake = process.env.LD_PRELOAD_FOR_SERVER ? { LD_PRELOAD: process.env.LD_PRELOAD_FOR_SERVER } : {};
-    if (this.hasClock) {
-      await this._writeClock();
-      Object.assign(fake, { LD_PRELOAD: SO, FAKETIME_TIMESTAMP_FILE: this.at('clock'), FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' });
-      assert.ok(existsSync(SO), 'libfaketime is installed');
-    }
-    this.child = spawn(binary, ['serve', '-c', this.at('behalf.toml')], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...fake } });
+    if (this.hasClock) await this._writeClock();
+    this.child = spawn(binary, ['serve', '-c', this.at('behalf.toml')], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...fake, ...this.clockEnvironment } });
     this.said = '';
     for (const stream of [this.child.stderr, this.child.stdout]) stream.on('data', (chunk) => { this.said += chunk; });
     this.ended = once(this.child, 'exit');

@@ -198,6 +198,7 @@ export class Guard {
     const guard = new Guard();
     guard.folder = await mkdtemp(join(tmpdir(), 'behalf-guard-'));
     guard.at = (name) => join(guard.folder, name);
+    guard.environment = { ...process.env, ...server.clockEnvironment };
     guard.network = network;
     guard.port = socket ?? port ?? await freePort();
     guard.url = `http://127.0.0.1:${guard.port}`;
@@ -232,7 +233,7 @@ ${tables}
   async spawn(wait = true) {
     this.said = '';
     const [program, ...words] = [...(this.network ? ['ip', 'netns', 'exec', this.network] : []), binary, 'guard', '-c', this.at('guard.toml')];
-    this.child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], env: this.environment });
     for (const stream of [this.child.stderr, this.child.stdout]) stream.on('data', (chunk) => { this.said += chunk; });
     this.ended = once(this.child, 'exit');
     await until(() => this.said.includes('behalf guards') || this.child.exitCode !== null, 'the guard starts');
