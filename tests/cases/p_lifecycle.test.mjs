@@ -1,10 +1,13 @@
 // P: introspection, revocation, and what ends with what.
 import assert from 'node:assert/strict';
+import { createPublicKey, verify } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { M1, OUTERMOST, R1, R2, Server, chainOf, claimsOf, formOf, refused } from './support/cast.mjs';
+import { M1, OUTERMOST, R1, R2, Server, chainOf, claimsOf, formOf, headerOf, refused } from './support/cast.mjs';
 
 let server;
-before(async () => { server = await Server.start({ clock: true }); });
+before(async () => {
+  server = await Server.start({ clock: true, change: (state) => state.client.push({ id: 'receiver', name: 'Receiver', secret_file: 'receiver.secret', grant_types: ['client_credentials'], scopes: ['behalf.signals'] }) });
+});
 after(async () => { await server?.end(); });
 const family = (more = {}) => server.flow({ scope: 'r1.read offline_access', ...more });
 
@@ -110,6 +113,57 @@ test('P-17 a resource that sees only who acts now', async () => {
   assert.equal(said.chain_complete, false);
   const [record] = await server.audit(1, '--event', 'token.authorization_code');
   assert.deepEqual(record.chain, ['a1']);
+});
+
+test('P-18 a receiver hears of what was revoked, person, agent, consent or token, in events that it can verify', async () => {
+  const { access_token: own } = (await server.token('receiver', { grant_type: 'client_credentials', resource: server.issuer, scope: 'behalf.signals' })).json;
+  const send = (path, body, token = own) => server.http(path, { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) } });
+  const { json: keys } = await server.http('/jwks');
+  const heard = (set) => {
+    const { kid, alg, typ } = headerOf(set);
+    const end = set.lastIndexOf('.');
+    const key = createPublicKey({ key: keys.keys.find((one) => one.kid === kid), format: 'jwk' });
+    assert.deepEqual([alg, typ], ['ES256', 'secevent+jwt']);
+    assert.ok(verify('sha256', Buffer.from(set.slice(0, end)), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(set.slice(end + 1), 'base64url')), 'signed by the issuer');
+    const { iss, aud, sub_id: about, events } = claimsOf(set);
+    assert.deepEqual([iss, aud], [server.issuer, 'receiver']);
+    const [[type, event]] = Object.entries(events);
+    return { type, about, why: event.reason_admin?.en };
+  };
+  const configuration = (await server.http('/.well-known/ssf-configuration')).json;
+  const made = await send(new URL(configuration.configuration_endpoint).pathname, { delivery: { method: 'urn:ietf:rfc:8936' } });
+  assert.equal(made.status, 201, made.text);
+  const { pathname, search } = new URL(made.json.delivery.endpoint_url);
+  let acknowledge = [];
+  const poll = async () => {
+    const answer = await send(pathname + search, { ack: acknowledge, returnImmediately: true });
+    assert.equal(answer.status, 200, answer.text);
+    acknowledge = Object.keys(answer.json.sets);
+    return Object.values(answer.json.sets).map(heard);
+  };
+  while ((await poll()).length > 0);  // what was revoked before
+
+  const subject = (sub) => ({ format: 'iss_sub', iss: server.issuer, sub });
+  const [one, two] = [await server.flow({ client: 'cb' }), await server.flow({ agent: 'a2' })];
+  const ends = [
+    [() => server.as('cb', '/revoke', { token: one.access_token }), { format: 'complex', session: { format: 'jwt_id', iss: server.issuer, jti: claimsOf(one.access_token).jti } }],
+    [() => server.cli('grant', 'revoke', claimsOf(two.access_token).grant_id), { format: 'complex', session: { format: 'opaque', id: claimsOf(two.access_token).grant_id }, user: subject('u1'), application: subject('a2') }],
+    [() => server.admin('agent', 'suspend', 'a5'), { format: 'complex', application: subject('a5') }, 'agent_suspended', () => server.admin('agent', 'resume', 'a5')],
+    [() => server.admin('user', 'suspend', 'u3'), { format: 'complex', user: subject('u3') }, 'user_suspended', () => server.admin('user', 'resume', 'u3')],
+  ];
+  for (const [end, about, why, undo] of ends) {
+    await end();
+    const found = (await poll()).find((event) => JSON.stringify(event.about) === JSON.stringify(about));
+    assert.ok(found, JSON.stringify(about));
+    assert.equal(found.type, 'https://schemas.openid.net/secevent/caep/event-type/session-revoked');
+    if (why) assert.equal(found.why, why);
+    await undo?.();
+  }
+  await poll();
+  assert.deepEqual(await poll(), [], 'what was acknowledged does not come again');
+  // Nobody else hears of it.
+  assert.equal((await send(pathname + search, {}, null)).status, 401);
+  assert.equal((await send(pathname + search, {}, (await server.flow()).access_token)).status, 401, 'a token for an API');
 });
 
 test('P-21 an agent cannot have the id of a person or a client', async () => {
