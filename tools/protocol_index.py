@@ -55,9 +55,9 @@ def cpp_tests():
 
 
 def case_tests():
-    for path in sorted([*ROOT.glob("tests/cases/*.test.mjs"), *ROOT.glob("tests/faults/*.test.mjs")]):
+    for path in sorted(path for folder in ("cases", "faults", "guard") for path in ROOT.glob(f"tests/{folder}/*.test.mjs")):
         for title in re.findall(r"\btest\('((?:[^'\\]|\\.)*)'", path.read_text()):
-            head = re.match(r"(?:(?:[A-S]-P?\d{2}|\d{1,3})(?:, | to )?)+", title)
+            head = re.match(r"(?:(?:security )?(?:[A-S]-P?\d{2}|\d{1,3})(?:, | to )?)+", title)
             if head:
                 cited = set(CASE.findall(head[0]))
                 for first, last in re.findall(r"\b(\d{1,3}) to (\d{1,3})\b", head[0]):

@@ -221,10 +221,14 @@ test('214 a permission taken from client, agent or person: no new token has it',
 });
 
 test('219 a token of the same second as the end is dead', async () => {
-  for (let round = 0; round < 5; ++round) {
-    const flow = await server.flow({ agent: 'a2' });
-    await server.admin('agent', 'suspend', 'a2');
-    await server.admin('agent', 'resume', 'a2');
-    assert.equal(await server.isActive('r1-server', flow.access_token), false);
+  for (const [kind, id] of [['agent', 'a2'], ['client', 'cb'], ['user', 'u2']]) {
+    for (let round = 0; round < 5; ++round) {
+      if (kind === 'user') server._browsers.delete(id);
+      const flow = await server.flow({ agent: 'a2', client: 'cb', user: 'u2' });
+      await server.admin(kind, 'suspend', id);
+      await server.admin(kind, 'resume', id);
+      assert.equal(await server.isActive('r1-server', flow.access_token), false, kind);
+    }
   }
+  server._browsers.delete('u2');
 });

@@ -15,6 +15,12 @@ const t1 = async (more = {}) => (await server.flow({ scope: 'm1.use r2.read r1.r
 const ask = (fields, headers) => server.http('/token', { method: 'POST', form: { grant_type: 'client_credentials', resource: R1, scope: 'r1.read', ...fields }, headers });
 
 test('48, 55 a second redemption, and a clock that goes back', async () => {
+  const twice = await server.code({ scope: 'r1.read offline_access' });
+  const { json: first } = await server.redeem(twice);
+  assert.equal(await server.isActive('r1-server', first.access_token), true);
+  await refused(server, await server.redeem(twice), 400, 'invalid_grant', 'code_reused');
+  assert.equal(await server.isActive('r1-server', first.access_token), false, 'whoever has it a second time may have stolen it the first time');
+  await refused(server, await server.refresh('ca', first.refresh_token), 400, 'invalid_grant', 'refresh_token_ended');
   const code = await server.code();
   await server.advance(62);
   await refused(server, await server.redeem(code), 400, 'invalid_grant');
@@ -92,7 +98,7 @@ test('141 an agent under an attacker\'s orders: whatever it sends, nothing beyon
   const scopes = ['r1.read', 'r1.write', 'r1.read r1.write', 'r2.read', 'm1.use', 'openid offline_access', '', 'x.read'];
   const kinds = ['urn:ietf:params:oauth:token-type:access_token', JWT, 'urn:ietf:params:oauth:token-type:refresh_token'];
   let given = 0;
-  for (let round = 0; round < 20; ++round) {
+  for (let round = 0; round < (process.env.BEHALF_QUICK ? 20 : 100); ++round) {
     const answers = await Promise.all(Array.from({ length: 50 }, async () => {
       const grant = pick([EXCHANGE, JWT_BEARER, 'refresh_token', 'authorization_code', 'client_credentials', 'password']);
       const answer = await server.token(pick(['ca', 'cb', 'm1', 'a2-runtime', 'r1-server']), {
@@ -143,6 +149,8 @@ test('147, 148, 150, 151 one way of authentication, the registered one', async (
     await refused(server, await server.http('/token', { method: 'POST', form: { client_id: 'ca', ...fields } }), 401, 'invalid_client');
   }
   for (const path of ['/revoke', '/introspect', '/par']) await refused(server, await server.http(path, { method: 'POST', form: { client_id: 'ca', token: 'x' } }), 401, 'invalid_client');
+  // What a proxy would say of a client's certificate proves nobody here.
+  for (const name of ['x-ssl-client-cert', 'x_ssl_client_cert', 'x-forwarded-client-cert', 'ssl-client-verify', 'client-cert']) await refused(server, await ask({ client_id: 'a1-runtime' }, { [name]: 'SUCCESS' }), 401, 'invalid_client');
 });
 
 test('149 Basic, decoded as RFC 6749 says and no other way', async () => {
@@ -188,6 +196,8 @@ test('161 unknown and wrong read alike', async () => {
   for (const path of ['/token', '/par', '/introspect', '/revoke']) {
     const [unknown, wrong] = await Promise.all(['nobody', 'ca'].map((id) => server.http(path, { method: 'POST', form: { grant_type: 'client_credentials', token: 'x' }, headers: server.basic(id, 'x'.repeat(43)) })));
     assert.deepEqual([unknown.status, unknown.text], [wrong.status, wrong.text]);
+    await refused(server, unknown, 401, 'invalid_client', 'unknown_client');
+    await refused(server, wrong, 401, 'invalid_client', 'wrong_secret');
     assert.deepEqual([...unknown.headers.keys()], [...wrong.headers.keys()]);
   }
 });
@@ -401,8 +411,14 @@ test('322, 323, 325 health, static files, caches', async () => {
 test('330 one answer for an unknown key, a bad signature and an expired proof', async () => {
   const { now } = server;
   const answers = [];
-  for (const token of [server.proof('a1', {}, { kid: 'unknown' }), server.proof('a1', {}, {}, server.keys.a2), server.proof('a1', { iat: now - 400, exp: now - 200 })]) answers.push((await server.redeem(await server.code(), { actor_token: token })).text);
+  const reasons = [];
+  for (const token of [server.proof('a1', {}, { kid: 'unknown' }), server.proof('a1', {}, {}, server.keys.a2), server.proof('a1', { iat: now - 400, exp: now - 200 })]) {
+    const answer = await server.redeem(await server.code(), { actor_token: token });
+    answers.push(answer.text);
+    reasons.push((await refused(server, answer, 400, 'invalid_grant')).reason);
+  }
   assert.equal(new Set(answers).size, 1);
+  assert.ok(new Set(reasons).size > 1, `the log knows more: ${reasons}`);
 });
 
 test('333, 334 no core, no secret in the environment or the command line', async () => {

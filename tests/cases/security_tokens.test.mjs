@@ -7,12 +7,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { Browser, EXCHANGE, JWT_BEARER, M1, OPAQUE, PAIRWISE, R1, R2, Server, chainOf, claimsOf, headerOf, refused, signJwt } from './support/cast.mjs';
+import { Browser, EXCHANGE, JWT_BEARER, M1, OPAQUE, PAIRWISE, R1, R2, Server, chainOf, claimsOf, deniedRecord, headerOf, refused, signJwt } from './support/cast.mjs';
+import { Api, Guard, startServer, until } from '../guard/support/guard.mjs';
 
-let server;
-before(async () => { server = await Server.start({ clock: true, config: '[lifetimes]\nsession = "30d"\nsession_idle = "30d"' }); });
+let server, api, guard;
+before(async () => {
+  server = await startServer({ clock: true, config: '[lifetimes]\nsession = "30d"\nsession_idle = "30d"' });
+  api = await Api.start();
+  guard = await Guard.start(server, { upstream: api.url });
+});
 afterEach(async () => assert.equal((await server.flow()).scope, 'r1.read', 'the honest flow still works'));
-after(async () => { await server?.end(); });
+after(async () => {
+  try { await guard?.stop(); } finally {
+    await api?.stop();
+    await server?.end();
+  }
+});
 
 const t1 = async (more = {}) => (await server.flow({ scope: 'm1.use r2.read r1.read', resource: M1, ...more })).access_token;
 const off = (answer) => assert.deepEqual([answer.status, answer.text, answer.headers.get('cache-control')], [200, '{"active":false}', 'no-store']);
@@ -37,38 +47,71 @@ test('57 a code of another server', async () => {
   } finally { await other.stop(); }
 });
 
-// What ends authority: undone after each. [name, end, undo]
+// What each place answers: [status, error, the reason in the record]; of introspection and the guard the reason alone.
+const gone = {
+  redeem: [400, 'invalid_grant', 'code_ended'], refresh: [400, 'invalid_grant', 'refresh_token_ended'], exchange: [400, 'invalid_request', 'subject_ended'],
+  obo: [400, 'invalid_grant', 'subject_ended'], introspect: 'ended',
+};
+const ofNobody = { ...gone, redeem: [401, 'invalid_client', 'client_inactive'], refresh: [401, 'invalid_client', 'client_inactive'] };
+const withdrawn = {
+  redeem: [400, 'invalid_scope', 'scope_empty'], refresh: [400, 'invalid_scope', 'scope_empty'], exchange: [400, 'invalid_request', 'subject_scope_withdrawn'],
+  obo: [400, 'invalid_grant', 'subject_scope_withdrawn'], introspect: 'scope_withdrawn',
+};
+// What ends authority, undone after each: what it does, how, what undoes it, and the cause in the record of each token's end
+// (none where the token stands and only what it may do is gone).
 const suspended = (kind, id) => [() => server.admin(kind, 'suspend', id), () => server.admin(kind, 'resume', id)];
+const edited = (kind, id, members, before) => {
+  const set = (to) => server.apply((state) => { Object.assign(state[kind].find((one) => one.id === id), to); });
+  return [() => set(members), () => set(before)];
+};
+let kept;
+const ALL = ['r1.read', 'r1.write', 'r2.read', 'm1.use', 'x.read'];
 const ends = [
-  ['the person suspended', ...suspended('user', 'u2')],
-  ['the client disabled', ...suspended('client', 'ca')],
-  ['the agent suspended', ...suspended('agent', 'a1')],
-  ['the consent revoked', async (grant) => server.cli('grant', 'revoke', grant), async () => {}],
-  ['the password reset', () => server.apply((state) => { state.user.find(({ id }) => id === 'u2').password = 'another battery, correct'; }), () => server.apply((state) => { state.user.find(({ id }) => id === 'u2').password = 'correct horse battery'; })],
-  ['the scope taken from the client', () => server.apply((state) => { state.client.find(({ id }) => id === 'ca').scopes = ['m1.use']; }), () => server.apply((state) => { state.client.find(({ id }) => id === 'ca').scopes = ['r1.read', 'r1.write', 'r2.read', 'm1.use', 'x.read']; })],
-  ['the scope taken from the agent', () => server.apply((state) => { state.agent.find(({ id }) => id === 'a1').scopes = ['m1.use']; }), () => server.apply((state) => { state.agent.find(({ id }) => id === 'a1').scopes = ['r1.read', 'r1.write', 'r2.read', 'm1.use', 'x.read']; })],
+  ['the person suspended', ...suspended('user', 'u2'), gone, 'user_suspended'],
+  ['the client disabled', ...suspended('client', 'ca'), ofNobody, 'client_suspended'],
+  ['the agent suspended', ...suspended('agent', 'a1'), gone, 'agent_suspended'],
+  ['the person deleted', () => server.apply((state) => { kept ??= state.user; state.user = kept.filter(({ id }) => id !== 'u2'); }, '--prune'), () => server.apply((state) => { state.user = kept; }), gone, 'user_deleted'],
+  ['the consent revoked', (grant) => server.cli('grant', 'revoke', grant), async () => {}, gone, 'revoked_by_operator'],
+  ['the password reset', ...edited('user', 'u2', { password: 'another battery, correct' }, { password: 'correct horse battery' }), gone, 'password_changed'],
+  ['the scope taken from the client', ...edited('client', 'ca', { scopes: ['m1.use'] }, { scopes: ALL }), withdrawn],
+  ['the scope taken from the agent', ...edited('agent', 'a1', { scopes: ['m1.use'] }, { scopes: ALL }), withdrawn],
 ];
 const freshly = () => server._browsers.delete('u2');  // a new password signs out
 
-test('58, 214 whatever ends: not redeemed, refreshed, exchanged, called On-Behalf-Of; introspected inactive', async () => {
-  for (const [what, end, undo] of ends) {
+test('58, 214 whatever ends: not redeemed, refreshed, exchanged, called On-Behalf-Of, let through by a guard; introspected inactive; each with its reason', async () => {
+  assert.equal((await server.http('/userinfo', { headers: { authorization: `Bearer ${await t1()}` } })).status, 404, 'there is no such place');
+  for (const [what, end, undo, expected, cause] of ends) {
     freshly();
     const flow = await server.flow({ user: 'u2', scope: 'r1.read offline_access' });
     const tier = await server.flow({ user: 'u2', scope: 'r2.read', resource: M1 });
     const code = await server.code({ user: 'u2', scope: 'r1.read' });
     const grants = new Set([claimsOf(flow.access_token).grant_id, claimsOf(tier.access_token).grant_id, (await server.audit(1, '--user', 'u2'))[0].grant]);
+    assert.equal((await guard.call('/read/week', flow.access_token)).status, 200, what);
+    assert.equal(await server.isActive('m1', tier.access_token), true, what);
     for (const grant of grants) await end(grant);
     try {
-      const redeemed = await server.redeem(code);
-      const asked = { refresh: await server.refresh('ca', flow.refresh_token), exchange: await server.exchange('m1', tier.access_token, 'a2', { resource: R2, scope: 'r2.read' }), obo: await server.onBehalfOf('m1', tier.access_token, `${R2}/r2.read`), redeem: redeemed };
-      for (const [name, answer] of Object.entries(asked)) {
-        assert.ok([400, 401].includes(answer.status), `${what}, ${name}: ${answer.status} ${answer.text}`);
-        assert.ok(['invalid_grant', 'invalid_client', 'invalid_request', 'invalid_scope'].includes(answer.json.error), `${what}, ${name}: ${answer.text}`);
-        assert.equal(answer.headers.get('cache-control'), 'no-store');
+      const late = await until(async () => { const answer = await guard.call('/read/week', flow.access_token); return answer.status !== 200 && answer; }, `${what}: the guard has heard of it`, 1000);
+      assert.deepEqual([late.status, late.json.error, (await guard.last()).reason], [401, 'invalid_token', 'revoked'], what);
+      const answers = {
+        redeem: await server.redeem(code), refresh: await server.refresh('ca', flow.refresh_token), exchange: await server.exchange('m1', tier.access_token, 'a2', { resource: R2, scope: 'r2.read' }),
+        obo: await server.onBehalfOf('m1', tier.access_token, `${R2}/r2.read`),
+      };
+      for (const [place, answer] of Object.entries(answers)) {
+        await refused(server, answer, ...expected[place]).catch((fault) => { throw new Error(`${what}, ${place}: ${fault.message}`); });
       }
-      off(await server.introspect('r1-server', flow.access_token));
-      off(await server.introspect('m1', tier.access_token));
+      for (const [client, token] of [['r1-server', flow.access_token], ['m1', tier.access_token]]) {
+        const answer = await server.introspect(client, token);
+        off(answer);
+        await deniedRecord(server, answer, expected.introspect);
+      }
+      if (cause) {
+        for (const { access_token: token } of [flow, tier]) {
+          const told = (await server.audit(100, '--grant', claimsOf(token).grant_id)).find(({ event, node }) => event === 'access_token.end' && node === claimsOf(token).jti);
+          assert.equal(told?.reason, cause, what);
+        }
+      }
     } finally { await undo(); }
+    assert.equal(await server.isActive('m1', tier.access_token), cause === undefined, `${what}, for good`);
   }
   freshly();
 });
@@ -113,34 +156,6 @@ test('187 issuers are compared byte for byte', async () => {
   }
 });
 
-test('190 a key that rests still verifies; one that was taken out does not, at once', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'behalf-cases-'));
-  const file = server.at('behalf.keys');
-  const before = await readFile(file, 'utf8');
-  const write = async (keys) => { await writeFile(file, JSON.stringify(keys)); await chmod(file, 0o600); await server.restart(); };
-  try {
-    await promisify(execFile)(process.env.BEHALF, ['init', folder]);
-    const [old, fresh] = [JSON.parse(before), JSON.parse(await readFile(join(folder, 'behalf.keys'), 'utf8'))];
-    const token = (await server.flow({ scope: 'r1.read' })).access_token;
-    await write({ ...old, signing_keys: [...fresh.signing_keys, ...old.signing_keys] });
-    const next = (await server.flow({ scope: 'r1.read' })).access_token;
-    assert.notEqual(headerOf(next).kid, headerOf(token).kid, 'the new key signs');
-    const published = (await server.http('/jwks')).json.keys;
-    for (const one of [token, next]) assert.ok(published.some(({ kid }) => kid === headerOf(one).kid));
-    for (const one of [token, next]) assert.equal(await server.isActive('r1-server', one), true);
-    assert.equal((await server.exchange('ca', token, undefined, { resource: R1, scope: 'r1.read' })).status, 200);
-    await write({ ...old, signing_keys: fresh.signing_keys });
-    assert.ok(!(await server.http('/jwks')).json.keys.some(({ kid }) => kid === headerOf(token).kid));
-    off(await server.introspect('r1-server', token));
-    await refused(server, await server.exchange('ca', token, undefined, { resource: R1, scope: 'r1.read' }), 400, 'invalid_request');
-    assert.equal(await server.isActive('r1-server', next), true);
-  } finally {
-    await writeFile(file, before);
-    await server.restart();
-    await rm(folder, { recursive: true, force: true });
-  }
-});
-
 test('212, 216 a narrow refresh, then the whole again; and none where it was not given', async () => {
   const flow = await server.flow({ scope: 'r1.read r1.write offline_access' });
   const narrow = await server.refresh('ca', flow.refresh_token, 'a1', { scope: 'r1.read' });
@@ -158,7 +173,10 @@ test('213 a suspended agent can do nothing, and what it had stays dead after its
   const browser = await server.browser('u1');
   const page = await browser.begin(server.authorization({ prompt: 'consent' }));
   const code = await server.code();
+  const { access_token: call } = await server.flow();
+  assert.equal((await guard.call('/read/week', call)).status, 200);
   await server.admin('agent', 'suspend', 'a1');
+  await until(async () => (await guard.call('/read/week', call)).status === 401, 'the guard has heard of it', 1000);
   await refused(server, await server.refresh('ca', flow.refresh_token), 400, 'invalid_grant');
   await refused(server, await server.exchange('m1', flow.access_token, 'a2', { resource: R2 }), 400, 'invalid_request');
   await refused(server, await server.token('a1-runtime', { grant_type: 'client_credentials', resource: R1, scope: 'r1.read' }), 400, ['invalid_grant', 'unauthorized_client', 'invalid_client']);
@@ -170,6 +188,7 @@ test('213 a suspended agent can do nothing, and what it had stays dead after its
   assert.ok(!answer.query?.get('code') && answer.query?.get('error'), answer.location);
   await server.admin('agent', 'resume', 'a1');
   off(await server.introspect('m1', flow.access_token));
+  assert.equal((await guard.call('/read/week', call)).status, 401);
   await refused(server, await server.refresh('ca', flow.refresh_token), 400, 'invalid_grant');
   await refused(server, await server.redeem(await server.code(), { actor_token: issued }), 400, 'invalid_grant');
 });
@@ -201,7 +220,9 @@ test('217, 218 revocation: found whatever the hint, only by its client; a refres
   const json = await server.http('/revoke', { method: 'POST', body: '{"token":"x"}', headers: { ...server.basic('ca'), 'content-type': 'application/json' } });
   await refused(server, json, 400, 'invalid_request');
   assert.equal((await server.http(`/revoke?token=${encodeURIComponent('x')}`, { headers: server.basic('ca') })).status, 405);
+  assert.equal((await guard.call('/read/week', flow.access_token)).status, 200);
   assert.equal((await server.as('ca', '/revoke', { token: flow.refresh_token, token_type_hint: 'access_token' })).status, 200);
+  await until(async () => (await guard.call('/read/week', flow.access_token)).status === 401, 'the guard has heard of it', 1000);
   off(await server.introspect('r1-server', flow.access_token));
   await refused(server, await server.refresh('ca', flow.refresh_token), 400, 'invalid_grant');
   const other = await server.flow({ scope: 'r1.read offline_access' });
@@ -329,6 +350,35 @@ test('311 TLS: old versions, weak ciphers and a second handshake are refused; a 
   } finally {
     child.kill('SIGTERM');
     await once(child, 'exit');
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+// The last: whoever follows the feed never trusts that key again, also when it is back.
+test('190 a key that rests still verifies; one that was taken out does not, at once', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'behalf-cases-'));
+  const file = server.at('behalf.keys');
+  const before = await readFile(file, 'utf8');
+  const write = async (keys) => { await writeFile(file, JSON.stringify(keys)); await chmod(file, 0o600); await server.restart(); };
+  try {
+    await promisify(execFile)(process.env.BEHALF, ['init', folder]);
+    const [old, fresh] = [JSON.parse(before), JSON.parse(await readFile(join(folder, 'behalf.keys'), 'utf8'))];
+    const token = (await server.flow({ scope: 'r1.read' })).access_token;
+    await write({ ...old, signing_keys: [...fresh.signing_keys, ...old.signing_keys] });
+    const next = (await server.flow({ scope: 'r1.read' })).access_token;
+    assert.notEqual(headerOf(next).kid, headerOf(token).kid, 'the new key signs');
+    const published = (await server.http('/jwks')).json.keys;
+    for (const one of [token, next]) assert.ok(published.some(({ kid }) => kid === headerOf(one).kid));
+    for (const one of [token, next]) assert.equal(await server.isActive('r1-server', one), true);
+    assert.equal((await server.exchange('ca', token, undefined, { resource: R1, scope: 'r1.read' })).status, 200);
+    await write({ ...old, signing_keys: fresh.signing_keys });
+    assert.ok(!(await server.http('/jwks')).json.keys.some(({ kid }) => kid === headerOf(token).kid));
+    off(await server.introspect('r1-server', token));
+    await refused(server, await server.exchange('ca', token, undefined, { resource: R1, scope: 'r1.read' }), 400, 'invalid_request');
+    assert.equal(await server.isActive('r1-server', next), true);
+  } finally {
+    await writeFile(file, before);
+    await server.restart();
     await rm(folder, { recursive: true, force: true });
   }
 });

@@ -62,6 +62,9 @@ export function signJwt(key, claims, header = {}) {
   return `${text}.${base64url(sign('sha256', Buffer.from(text), { key: key.privateKey, dsaEncoding: 'ieee-p1363' }))}`;
 }
 
+// What no refusal has in it.
+const TOKEN = /"(access_token|refresh_token|id_token|request_uri)"|eyJ[A-Za-z0-9_-]{20,}\./;
+
 // ---- The state file ----
 
 function toml(value) {
@@ -335,7 +338,11 @@ export class Server {
     const what = `${method} ${new URL(path, this.issuer).pathname}: ${status} ${text.slice(0, 100)}`;
     if (status >= 500 && status !== 503) this._faults.push(what);
     // Refusals of the HTTP layer (405, 413, 415, ...) decide nothing.
-    if ([400, 401, 403, 429].includes(status) || target?.searchParams.has('error')) this._refusals.set(trace, { what, error: json?.error });
+    if ([400, 401, 403, 429].includes(status) || target?.searchParams.has('error')) {
+      this._refusals.set(trace, { what, error: json?.error });
+      if (TOKEN.test(text) || code) this._faults.push(`refused and given all the same: ${what}`);
+      if (answer.headers.get('cache-control') !== 'no-store') this._faults.push(`may be cached: ${what}`);
+    }
     return { status, headers: answer.headers, cookies: answer.headers.getSetCookie(), text, json, location, query: target?.searchParams, trace };
   }
   // Bytes as they are, for what no client library would send; the status and body that came back.
@@ -344,7 +351,10 @@ export class Server {
       const request = http.request({ host: '127.0.0.1', port: this.port, agent: false, ...options }, (answer) => {
         let text = '';
         answer.on('data', (chunk) => { text += chunk; });
-        answer.on('end', () => resolve({ status: answer.statusCode, headers: new Headers(answer.headers), text, json: (() => { try { return JSON.parse(text); } catch { return undefined; } })() }));
+        answer.on('end', () => {
+          if (answer.statusCode >= 500 && answer.statusCode !== 503) this._faults.push(`${options.method ?? 'GET'} ${options.path}: ${answer.statusCode} ${text.slice(0, 100)}`);
+          resolve({ status: answer.statusCode, headers: new Headers(answer.headers), text, json: (() => { try { return JSON.parse(text); } catch { return undefined; } })() });
+        });
       });
       request.on('error', reject);
       request.end(body);
@@ -530,7 +540,7 @@ export class Server {
 // ---- After-checks ----
 
 // The record of that answer's own decision: a denial, with a reason.
-async function deniedRecord(server, answer, reason) {
+export async function deniedRecord(server, answer, reason) {
   const [text] = (await server._ask('/audit?newest=1&limit=50')).records.map(({ record }) => record).filter((record) => answer.trace === undefined || record.includes(answer.trace));
   assert.ok(text, `a record of ${answer.status} ${answer.location ?? answer.text.slice(0, 100)}`);
   const record = JSON.parse(text);
@@ -539,10 +549,7 @@ async function deniedRecord(server, answer, reason) {
   if (reason) assert.match(record.reason, reason instanceof RegExp ? reason : new RegExp(`^${reason}$`), text);
   return record;
 }
-const tokenless = (answer) => {
-  assert.doesNotMatch(answer.text, /"(access_token|refresh_token|id_token|request_uri)"/, 'no token in the answer');
-  assert.doesNotMatch(answer.text, /eyJ[A-Za-z0-9_-]{20,}\./, 'no token in the answer');
-};
+const tokenless = (answer) => assert.doesNotMatch(answer.text, TOKEN, 'no token in the answer');
 // A refusal at an endpoint: exact status and error (one of, where the specification leaves a choice), no token, nothing cached, audited with a reason.
 export async function refused(server, answer, status, error, reason) {
   assert.equal(answer.status, status, answer.text);
