@@ -95,10 +95,14 @@ KeyedHash::KeyedHash(const Secret& key) : state_(std::make_unique<State>()) {
   ensure(EVP_MAC_init(state_->keyed.get(), bytes.data(), bytes.size(), parameters), "HMAC key");
 }
 
-Fingerprint::Fingerprint() {
+Fingerprint::Fingerprint(Random& random) {
   ensure_sodium();
   static_assert(sizeof key_ == crypto_shorthash_KEYBYTES && crypto_shorthash_BYTES == sizeof(uint64_t));
-  SystemRandom().fill(key_);
+  random.fill(key_);
+}
+Fingerprint::Fingerprint() {
+  SystemRandom random;
+  *this = Fingerprint(random);
 }
 
 uint64_t Fingerprint::operator()(std::string_view text) const {

@@ -32,6 +32,7 @@ class KeyedHash {
 class Fingerprint {
  public:
   Fingerprint();
+  explicit Fingerprint(Random& random);
   uint64_t operator()(std::string_view text) const;
 
  private:

@@ -29,6 +29,7 @@ struct Release {
   void operator()(EVP_MAC* handle) const { EVP_MAC_free(handle); }
   void operator()(EVP_MAC_CTX* handle) const { EVP_MAC_CTX_free(handle); }
   void operator()(BIGNUM* handle) const { BN_clear_free(handle); }
+  void operator()(BN_CTX* handle) const { BN_CTX_free(handle); }
   void operator()(OSSL_PARAM_BLD* handle) const { OSSL_PARAM_BLD_free(handle); }
   void operator()(OSSL_PARAM* handle) const { OSSL_PARAM_free(handle); }
 };

@@ -83,7 +83,7 @@ std::string number_member(const EVP_PKEY* key, const char* parameter, size_t lea
   return text;
 }
 
-// A private key from its numbers; empty if they do not belong together.
+// The handle of a private key's numbers; empty if OpenSSL takes them for none.
 std::optional<Owner<EVP_PKEY>> assemble(const char* type, OSSL_PARAM_BLD* builder) {
   const Owner<OSSL_PARAM> parameters = own(OSSL_PARAM_BLD_to_param(builder), type);
   const Owner<EVP_PKEY_CTX> context = own(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr), type);
@@ -91,12 +91,38 @@ std::optional<Owner<EVP_PKEY>> assemble(const char* type, OSSL_PARAM_BLD* builde
   EVP_PKEY* imported = nullptr;
   const bool accepted = EVP_PKEY_fromdata(context.get(), &imported, EVP_PKEY_KEYPAIR, parameters.get()) == 1;
   Owner<EVP_PKEY> key(imported);
-  if (accepted && key != nullptr) {
-    const Owner<EVP_PKEY_CTX> check = own(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr), type);
-    if (EVP_PKEY_check(check.get()) == 1) return key;
-  }
+  if (accepted && key != nullptr) return key;
   drop_errors();
   return std::nullopt;
+}
+
+// Whether the numbers of an RSA key belong together (RFC 8017 §3.2). EVP_PKEY_check would also test the
+// factors for primality, which takes a third of a second of every start; who holds the private key could as
+// well give it away as choose it badly.
+bool belong_together(const std::vector<Owner<BIGNUM>>& numbers) {
+  const auto named = [&](std::string_view name) {
+    const auto at = std::find_if(kRsaMembers.begin(), kRsaMembers.end(),
+                                 [&](const RsaMember& member) { return member.name == name; });
+    return numbers[static_cast<size_t>(at - kRsaMembers.begin())].get();
+  };
+  const Owner<BN_CTX> context = own(BN_CTX_secure_new(), "RSA");
+  const Owner<BIGNUM> product = own(BN_new(), "RSA");
+  const Owner<BIGNUM> rest = own(BN_new(), "RSA");
+  // a * b mod m
+  const auto product_modulo = [&](const BIGNUM* a, const BIGNUM* b, const BIGNUM* m) {
+    ensure(BN_mod_mul(rest.get(), a, b, m, context.get()), "RSA");
+    return rest.get();
+  };
+  ensure(BN_mul(product.get(), named("p"), named("q"), context.get()), "RSA");
+  if (BN_is_one(named("p")) || BN_is_one(named("q")) || BN_cmp(product.get(), named("n")) != 0) return false;
+  for (const auto& [factor, exponent] : {std::pair{"p", "dp"}, std::pair{"q", "dq"}}) {
+    const Owner<BIGNUM> less_one = own(BN_dup(named(factor)), "RSA");
+    ensure(BN_sub_word(less_one.get(), 1), "RSA");
+    if (!BN_is_one(product_modulo(named("e"), named("d"), less_one.get()))) return false;
+    ensure(BN_nnmod(rest.get(), named("d"), less_one.get(), context.get()), "RSA");
+    if (BN_cmp(rest.get(), named(exponent)) != 0) return false;
+  }
+  return BN_is_one(product_modulo(named("q"), named("qi"), named("p")));
 }
 
 Result<Owner<EVP_PKEY>, KeyFault> read_p256(const json::Value& jwk) {
@@ -114,6 +140,11 @@ Result<Owner<EVP_PKEY>, KeyFault> read_p256(const json::Value& jwk) {
   ensure(OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_PRIV_KEY, scalar.get()), "EC");
   std::optional<Owner<EVP_PKEY>> key = assemble("EC", builder.get());
   if (!key) return refuse(KeyFault::kInvalid);
+  const Owner<EVP_PKEY_CTX> check = own(EVP_PKEY_CTX_new_from_pkey(nullptr, key->get(), nullptr), "EC");
+  if (EVP_PKEY_check(check.get()) != 1) {
+    drop_errors();
+    return refuse(KeyFault::kInvalid);
+  }
   return std::move(*key);
 }
 
@@ -124,11 +155,11 @@ Result<Owner<EVP_PKEY>, KeyFault> read_rsa(const json::Value& jwk) {
   for (const RsaMember& member : kRsaMembers) {
     const Secret bytes = TRY(read_secret(jwk, member.name));
     if (bytes.reveal().front() == 0) return refuse(KeyFault::kMalformed);
-    // A factor longer than the modulus allows would only be refused after a primality test of its size.
     if (bytes.reveal().size() > 1024) return refuse(KeyFault::kInvalid);
     numbers.push_back(number(bytes));
     ensure(OSSL_PARAM_BLD_push_BN(builder.get(), member.parameter, numbers.back().get()), "RSA");
   }
+  if (!belong_together(numbers)) return refuse(KeyFault::kInvalid);
   std::optional<Owner<EVP_PKEY>> key = assemble("RSA", builder.get());
   if (!key) return refuse(KeyFault::kInvalid);
   return std::move(*key);

@@ -118,6 +118,20 @@ TEST(SigningKey, refuses_what_the_public_half_would_be_refused_for) {
   EXPECT_EQ(fault_of(with(private_jwk(Algorithm::kES256), "x", kEcX)), KeyFault::kInvalid);
 }
 
+TEST(SigningKey, takes_no_number_of_another_rsa_key) {
+  const json::Value jwk = private_jwk(Algorithm::kRS256);
+  const json::Value other = SigningKey::generate(Algorithm::kRS256).private_jwk();
+  for (const char* name : {"n", "d", "p", "q", "dp", "dq", "qi"})
+    EXPECT_EQ(fault_of(with(jwk, name, *other.find_string(name))), KeyFault::kInvalid) << name;
+  EXPECT_EQ(fault_of(with(jwk, "e", base64url(std::string("\x01\x00\x03", 3)))), KeyFault::kInvalid);
+  // The factors the other way round need their own coefficient.
+  const json::Value swapped = with(with(jwk, "p", *jwk.find_string("q")), "q", *jwk.find_string("p"));
+  EXPECT_EQ(fault_of(swapped), KeyFault::kInvalid);
+  // n = 1 * n is a product, too.
+  EXPECT_EQ(fault_of(with(with(jwk, "p", base64url("\x01")), "q", *jwk.find_string("n"))),
+            KeyFault::kInvalid);
+}
+
 TEST(SigningKey, needs_to_be_allowed_to_sign) {
   const json::Value jwk = private_jwk(Algorithm::kEdDSA);
   EXPECT_EQ(fault_of(with(jwk, "key_ops", json::Value::Array{"sign"})), std::nullopt);
