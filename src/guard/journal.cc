@@ -62,17 +62,22 @@ Journal::~Journal() {
 
 std::string Journal::next_id() { return run_ + "-" + std::to_string(++number_); }
 
-bool Journal::hand_over(Record& record) {
+Journal::Turn Journal::lines_of(Record& record) {
   record.id = next_id();
-  const std::string plain = json_line(record);
+  Turn turn{.plain = json_line(record), .line = {}, .handle = {}};
+  if (settings_.format == RecordFormat::kOcsf && !settings_.file.empty()) turn.line = ocsf_line(record);
+  return turn;
+}
+
+bool Journal::hand_over(const std::string& plain, const std::string& line) {
   bool taken = !spool_ || spool_->append(plain);
   if (taken && !settings_.file.empty()) {
-    std::string line = settings_.format == RecordFormat::kOcsf ? ocsf_line(record) : plain;
+    const std::string& text = line.empty() ? plain : line;
     if (settings_.file == "-") {
-      taken = print(std::move(line));
+      taken = print(text);
     } else {
       const std::lock_guard lock(file_mutex_);
-      taken = append_line(file_.get(), line);
+      taken = append_line(file_.get(), text);
     }
   }
   if (!taken && !full_.exchange(true))
@@ -81,8 +86,56 @@ bool Journal::hand_over(Record& record) {
   return taken;
 }
 
+// A loop that is busy answers many in one turn; one write for all of them costs little more than one for each
+// of them alone.
+void Journal::wait_written(Written& waiting, std::coroutine_handle<> handle) {
+  Loop* loop = Loop::current();
+  waiting.turn.handle = handle;
+  waiting.turn.good = &waiting.good;
+  const std::lock_guard lock(turn_mutex_);
+  std::vector<Turn>& turn = turns_[loop];
+  turn.push_back(std::move(waiting.turn));
+  if (turn.size() == 1) loop->post([this, loop] { write_turn(loop); });
+}
+
+void Journal::write_turn(Loop* loop) {
+  std::vector<Turn> turn;
+  {
+    const std::lock_guard lock(turn_mutex_);
+    turn.swap(turns_[loop]);
+  }
+  std::string plain;
+  std::string line;
+  for (const Turn& each : turn) {
+    if (!plain.empty()) plain.push_back('\n');
+    plain += each.plain;
+    if (each.line.empty()) continue;
+    if (!line.empty()) line.push_back('\n');
+    line += each.line;
+  }
+  const auto is_taken = [this](const std::string& plain_text, const std::string& line_text) {
+    try {
+      return hand_over(plain_text, line_text);
+    } catch (const std::exception& fault) {
+      log_fault("evidence", fault.what());
+      return false;
+    }
+  };
+  const bool all = is_taken(plain, line);
+  // Where there is no room for all there may be for some.
+  for (Turn& each : turn) *each.good = all || (turn.size() > 1 && is_taken(each.plain, each.line));
+  for (const Turn& each : turn) each.handle.resume();
+}
+
 Task<bool> Journal::keep(Record& record) {
-  const bool taken = hand_over(record);
+  Turn turn = lines_of(record);
+  bool taken = false;
+  if (Loop::current() == nullptr) {
+    taken = hand_over(turn.plain, turn.line);
+  } else {
+    Written written{*this, std::move(turn)};
+    taken = co_await written;
+  }
   if (!taken) {
     if (settings_.drop_when_full) ++dropped_;
     co_return settings_.drop_when_full;
@@ -94,7 +147,8 @@ Task<bool> Journal::keep(Record& record) {
 }
 
 void Journal::note(Record& record) {
-  if (!hand_over(record)) ++dropped_;
+  const Turn turn = lines_of(record);
+  if (!hand_over(turn.plain, turn.line)) ++dropped_;
 }
 
 void Journal::reopen() {

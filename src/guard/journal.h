@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "base/environment.h"
@@ -30,8 +31,9 @@ class Journal {
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  // Gives the record its id and hands it over; false: it could not be, and the answer must be no.
-  // Waits only where records are durable before their answers; `record` must be there until then.
+  // Gives the record its id and hands it over; false: it could not be, and the answer must be no. What comes
+  // in one turn of a loop is written together, so this waits for the end of the turn (and for the disk, where
+  // records are durable before their answers); `record` must be there until then.
   Task<bool> keep(Record& record);
   // The same for what has no answer; a failure is counted.
   void note(Record& record);
@@ -50,6 +52,21 @@ class Journal {
     std::coroutine_handle<> handle;
     bool* good = nullptr;
   };
+  // A record of this turn of a loop, and who waits for it to be written.
+  struct Turn {
+    std::string plain;  // a line, without its end
+    std::string line;   // the same in the file's format; empty: the same text
+    std::coroutine_handle<> handle;
+    bool* good = nullptr;
+  };
+  struct Written {
+    Journal& journal;
+    Turn turn;
+    bool good = false;
+    bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> handle) { journal.wait_written(*this, handle); }
+    bool await_resume() const { return good; }
+  };
   struct Durable {
     Journal& journal;
     bool good = false;
@@ -58,7 +75,12 @@ class Journal {
     bool await_resume() const { return good; }
   };
 
-  bool hand_over(Record& record);
+  // The lines of a record, which gets its id.
+  Turn lines_of(Record& record);
+  // One or more lines.
+  bool hand_over(const std::string& plain, const std::string& line);
+  void wait_written(Written& waiting, std::coroutine_handle<> handle);
+  void write_turn(Loop* loop);
   bool print(std::string line);
   void wait_durable(std::coroutine_handle<> handle, bool* good);
   void keep_durable();
@@ -71,6 +93,9 @@ class Journal {
   std::atomic<uint64_t> dropped_ = 0;
   std::atomic<bool> full_ = false;
   std::unique_ptr<Spool> spool_;
+
+  std::mutex turn_mutex_;
+  std::unordered_map<Loop*, std::vector<Turn>> turns_;
 
   std::mutex file_mutex_;
   File file_;

@@ -1,6 +1,7 @@
 #include "guard/record.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/json.h"
@@ -24,14 +25,43 @@ std::string bounded(std::string_view text) {
   return cut;
 }
 
-std::string list(const std::vector<std::string>& texts) {
-  std::string out = "[";
-  for (const std::string& text : texts) {
-    if (out.size() > 1) out.push_back(',');
+// True if `bounded` would leave it as it is: nearly always.
+bool is_fit(std::string_view text) {
+  const auto is_control = [](char letter) {
+    return static_cast<unsigned char>(letter) < ' ' || letter == '\x7F';
+  };
+  return text.size() <= kMaxText && std::none_of(text.begin(), text.end(), is_control) && is_utf8(text);
+}
+
+void append_bounded(std::string& out, std::string_view text) {
+  if (is_fit(text))
+    json::append_string(out, text);
+  else
     json::append_string(out, bounded(text));
+}
+
+void add_bounded(json::ObjectWriter& writer, std::string_view name, std::string_view text) {
+  append_bounded(writer.open(name), text);
+}
+
+// An empty text is left out, and so is one that is not UTF-8.
+void add_bounded_unless_empty(json::ObjectWriter& writer, std::string_view name, std::string_view text) {
+  if (text.empty()) return;
+  if (is_fit(text))
+    writer.add(name, text);
+  else
+    writer.add_unless_empty(name, bounded(text));
+}
+
+void add_list(json::ObjectWriter& writer, std::string_view name, const std::vector<std::string>& texts) {
+  if (texts.empty()) return;
+  std::string& out = writer.open(name);
+  char before = '[';
+  for (const std::string& text : texts) {
+    out.push_back(std::exchange(before, ','));
+    append_bounded(out, text);
   }
   out.push_back(']');
-  return out;
 }
 
 }  // namespace
@@ -46,30 +76,26 @@ void describe(Record& record, const sdk::Delegation& delegation) {
 
 std::string json_line(const Record& record) {
   std::string line;
+  line.reserve(1024);
   json::ObjectWriter writer(line);
-  writer.add("id", record.id)
-      .add("time", record.time)
-      .add("event", record.event)
-      .add_unless_empty("person", bounded(record.person))
-      .add_unless_empty("client", bounded(record.client));
-  if (!record.chain.empty()) writer.add_raw("chain", list(record.chain));
-  std::string action;
-  json::ObjectWriter inner(action);
-  inner.add("method", bounded(record.method)).add("path", bounded(record.path));
-  if (!record.calls.empty()) inner.add_raw("calls", list(record.calls));
-  inner.end();
-  writer.add_raw("action", action)
-      .add("resource", record.resource)
+  writer.add("id", record.id).add("time", record.time).add("event", record.event);
+  add_bounded_unless_empty(writer, "person", record.person);
+  add_bounded_unless_empty(writer, "client", record.client);
+  add_list(writer, "chain", record.chain);
+  json::ObjectWriter action(writer.open("action"));
+  add_bounded(action, "method", record.method);
+  add_bounded(action, "path", record.path);
+  add_list(action, "calls", record.calls);
+  action.end();
+  writer.add("resource", record.resource)
       .add("verdict", record.allowed ? "allowed" : "denied")
-      .add("reason", record.reason)
-      .add_unless_empty("detail", bounded(record.detail))
-      .add_unless_empty("rule", record.rule)
-      .add_unless_empty("policy_version", record.policy)
-      .add_unless_empty("token_id", bounded(record.jti))
-      .add_unless_empty("grant", bounded(record.grant))
-      .add_unless_empty("trace", record.trace)
-      .add_unless_empty("peer", record.peer);
-  if (!record.forbidden_members.empty()) writer.add_raw("forbidden_members", list(record.forbidden_members));
+      .add("reason", record.reason);
+  add_bounded_unless_empty(writer, "detail", record.detail);
+  writer.add_unless_empty("rule", record.rule).add_unless_empty("policy_version", record.policy);
+  add_bounded_unless_empty(writer, "token_id", record.jti);
+  add_bounded_unless_empty(writer, "grant", record.grant);
+  writer.add_unless_empty("trace", record.trace).add_unless_empty("peer", record.peer);
+  add_list(writer, "forbidden_members", record.forbidden_members);
   if (record.status != 0) writer.add("status", int64_t{record.status});
   if (record.shadow) writer.add_bool("shadow", true);
   writer.end();
