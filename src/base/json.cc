@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <algorithm>
+#include <array>
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/src.hpp>
 #include <charconv>
@@ -131,7 +132,7 @@ void write_to(std::string& out, const Value& value, int indent) {
   } else if (const bool* boolean = value.boolean()) {
     out += *boolean ? "true" : "false";
   } else if (const int64_t* integer = value.integer()) {
-    out += std::to_string(*integer);
+    append_integer(out, *integer);
   } else if (const double* number = value.number()) {
     char digits[32];
     const char* end = std::to_chars(digits, digits + sizeof digits, *number).ptr;
@@ -228,26 +229,40 @@ std::string write_pretty(const Value& value) {
 namespace {
 
 // True only if none of these eight bytes needs an escape (and sometimes false although none does).
-bool are_plain(const char* text) {
+bool are_plain(uint64_t eight) {
   constexpr uint64_t kOnes = 0x0101010101010101;
   constexpr uint64_t kHighs = 0x8080808080808080;
-  uint64_t eight = 0;
-  std::memcpy(&eight, text, sizeof eight);
   // The high bit of a byte is set in (x - n) & ~x if x < n, for bytes below 0x80; borrows only add doubt.
-  const auto has_less = [&](uint64_t x, uint64_t n) { return ((x - kOnes * n) & ~x & kHighs) != 0; };
-  const auto has = [&](uint64_t n) { return has_less(eight ^ (kOnes * n), 1); };
-  return !has_less(eight, 0x20) && !has('"') && !has('\\') && !has(0x7F);
+  const auto less = [&](uint64_t x, uint64_t n) { return (x - kOnes * n) & ~x & kHighs; };
+  const auto equal = [&](uint64_t n) { return less(eight ^ (kOnes * n), 1); };
+  return (less(eight, 0x20) | equal('"') | equal('\\') | equal(0x7F)) == 0;
 }
 
-}  // namespace
+template <class Word>
+uint64_t load(const char* text) {
+  Word word = 0;
+  std::memcpy(&word, text, sizeof word);
+  return word;
+}
 
-void append_string(std::string& out, std::string_view text) {
+// The same for a text of any length: nearly every text that is written needs no escape, and most are short.
+bool is_plain(std::string_view text) {
+  const char* at = text.data();
+  size_t left = text.size();
+  for (; left >= 8; at += 8, left -= 8) {
+    if (!are_plain(load<uint64_t>(at))) return false;
+  }
+  // What is left, read so that bytes overlap rather than one by one; spaces fill up.
+  constexpr uint64_t kSpaces = 0x2020202020202020;
+  if (left >= 4) return are_plain(load<uint32_t>(at) | load<uint32_t>(at + left - 4) << 32);
+  if (left >= 2) return are_plain(load<uint16_t>(at) | load<uint16_t>(at + left - 2) << 16 | (kSpaces << 32));
+  return left == 0 || are_plain(load<uint8_t>(at) | (kSpaces << 8));
+}
+
+void append_escaped(std::string& out, std::string_view text) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  out.push_back('"');
   size_t plain_from = 0;
   for (size_t i = 0; i < text.size(); ++i) {
-    while (text.size() - i >= sizeof(uint64_t) && are_plain(text.data() + i)) i += sizeof(uint64_t);
-    if (i == text.size()) break;
     const auto byte = static_cast<unsigned char>(text[i]);
     if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7F) continue;
     out.append(text, plain_from, i - plain_from);
@@ -275,7 +290,29 @@ void append_string(std::string& out, std::string_view text) {
     }
   }
   out.append(text, plain_from, text.size() - plain_from);
-  out.push_back('"');
+}
+
+}  // namespace
+
+void append_string(std::string& out, std::string_view text) {
+  if (!is_plain(text)) {
+    out.push_back('"');
+    append_escaped(out, text);
+    out.push_back('"');
+    return;
+  }
+  const size_t at = out.size();
+  out.resize(at + text.size() + 2);
+  char* to = out.data() + at;
+  *to++ = '"';
+  if (!text.empty()) std::memcpy(to, text.data(), text.size());
+  to[text.size()] = '"';
+}
+
+void append_integer(std::string& out, int64_t value) {
+  std::array<char, 20> digits;  // as many as the longest, with its sign
+  const auto [end, failure] = std::to_chars(digits.data(), digits.data() + digits.size(), value);
+  out.append(digits.data(), end);
 }
 
 }  // namespace behalf::json

@@ -98,6 +98,7 @@ std::string write_pretty(const Value& value);
 
 // Appends `text` as a JSON string with its quotes.
 void append_string(std::string& out, std::string_view text);
+void append_integer(std::string& out, int64_t value);
 
 // Writes one flat or nested object without building a tree; for hot paths.
 class ObjectWriter {
@@ -114,7 +115,7 @@ class ObjectWriter {
   ObjectWriter& add(std::string_view name, const char* value) { return add(name, std::string_view(value)); }
   ObjectWriter& add(std::string_view name, int64_t value) {
     begin(name);
-    out_ += std::to_string(value);
+    append_integer(out_, value);
     return *this;
   }
   ObjectWriter& add_bool(std::string_view name, bool value) {
@@ -127,6 +128,11 @@ class ObjectWriter {
     begin(name);
     out_ += json;
     return *this;
+  }
+  // The member's name is written; the caller appends its value, a whole JSON text, to what is returned.
+  std::string& open(std::string_view name) {
+    begin(name);
+    return out_;
   }
   ObjectWriter& add_unless_empty(std::string_view name, std::string_view value) {
     return value.empty() ? *this : add(name, value);

@@ -1,10 +1,12 @@
 #include "model/audit.h"
 
+#include <utility>
+
 namespace behalf {
 
 std::string canonical_json(const AuditRecord& record, int64_t sequence, UnixTime now) {
   std::string text;
-  text.reserve(640);
+  text.reserve(1024);
   json::ObjectWriter writer(text);
   writer.add("seq", sequence)
       .add("time", now.milliseconds)
@@ -19,13 +21,13 @@ std::string canonical_json(const AuditRecord& record, int64_t sequence, UnixTime
       .add_unless_empty("client", record.client)
       .add_unless_empty("agent", record.agent);
   if (!record.chain.empty()) {
-    std::string chain = "[";
+    std::string& list = writer.open("chain");
+    char before = '[';
     for (const Actor& actor : record.chain.actors) {
-      if (chain.size() > 1) chain.push_back(',');
-      json::append_string(chain, actor.id);
+      list.push_back(std::exchange(before, ','));
+      json::append_string(list, actor.id);
     }
-    chain.push_back(']');
-    writer.add_raw("chain", chain);
+    list.push_back(']');
   }
   writer.add_unless_empty("grant", record.grant)
       .add_unless_empty("node", record.node)

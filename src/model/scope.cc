@@ -17,6 +17,9 @@ bool ScopeSet::is_token(std::string_view text) {
 
 std::optional<ScopeSet> ScopeSet::parse(std::string_view text) {
   ScopeSet set;
+  if (!text.empty())
+    set.tokens_.reserve(
+        std::min(kMaxTokens, 1 + static_cast<size_t>(std::count(text.begin(), text.end(), ' '))));
   while (!text.empty()) {
     const size_t space = text.find(' ');
     const std::string_view token = text.substr(0, space);
@@ -39,6 +42,7 @@ bool ScopeSet::is_at_most(const ScopeSet& other) const {
 
 ScopeSet ScopeSet::intersect(const ScopeSet& other) const {
   ScopeSet result;
+  result.tokens_.reserve(std::min(size(), other.size()));
   std::set_intersection(tokens_.begin(), tokens_.end(), other.tokens_.begin(), other.tokens_.end(),
                         std::back_inserter(result.tokens_));
   return result;
@@ -46,6 +50,7 @@ ScopeSet ScopeSet::intersect(const ScopeSet& other) const {
 
 ScopeSet ScopeSet::without(const ScopeSet& other) const {
   ScopeSet result;
+  result.tokens_.reserve(size());
   std::set_difference(tokens_.begin(), tokens_.end(), other.tokens_.begin(), other.tokens_.end(),
                       std::back_inserter(result.tokens_));
   return result;
@@ -53,6 +58,7 @@ ScopeSet ScopeSet::without(const ScopeSet& other) const {
 
 ScopeSet ScopeSet::unite(const ScopeSet& other) const {
   ScopeSet result;
+  result.tokens_.reserve(size() + other.size());
   std::set_union(tokens_.begin(), tokens_.end(), other.tokens_.begin(), other.tokens_.end(),
                  std::back_inserter(result.tokens_));
   return result;
@@ -71,7 +77,10 @@ const ScopeSet& server_scopes() {
 bool is_reserved_for_server(std::string_view scope) { return scope.starts_with("behalf."); }
 
 std::string ScopeSet::text() const {
+  size_t length = 0;
+  for (const std::string& token : tokens_) length += token.size() + 1;
   std::string text;
+  text.reserve(length);
   for (const std::string& token : tokens_) {
     if (!text.empty()) text.push_back(' ');
     text += token;

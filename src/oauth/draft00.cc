@@ -30,14 +30,14 @@ CurrentNames authorization_in_current_names(const Settings& settings, const http
   return names;
 }
 
-CurrentNames token_request_in_current_names(const Settings& settings, const http::Form& form) {
+CurrentNames token_request_in_current_names(const Settings& settings, http::Form form) {
   CurrentNames names;
   const std::string_view type = form.get("grant_type");
   const bool is_old_grant = type == kDraft00GrantType;
   const bool takes_proof = is_old_grant || type == "authorization_code" || type == "refresh_token";
   const bool has_old_proof = is_sent(form, "agent_token");
   if (!settings.legacy_draft00 || !takes_proof || (!is_old_grant && !has_old_proof)) {
-    names.form = form;
+    names.form = std::move(form);
     return names;
   }
   names.is_draft00 = true;

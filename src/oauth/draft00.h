@@ -23,6 +23,6 @@ struct CurrentNames {
 CurrentNames authorization_in_current_names(const Settings& settings, const http::Form& form);
 // /token: the grant type, and `agent_token` for it and for refresh_token. When mixed, the grant type is
 // rewritten all the same, so that the code is spent like by any other failed redemption (D-11).
-CurrentNames token_request_in_current_names(const Settings& settings, const http::Form& form);
+CurrentNames token_request_in_current_names(const Settings& settings, http::Form form);
 
 }  // namespace behalf::oauth

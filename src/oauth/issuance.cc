@@ -1,6 +1,7 @@
 #include "oauth/issuance.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "crypto/jwt.h"
 #include "oauth/status_list.h"
@@ -24,16 +25,49 @@ std::string_view profile_of(SubjectKind kind) {
   return "service";
 }
 
-// The clients it was passed on through: what a verifier needs beside `client_id` and `act` to know by itself that
-// something above the token ended. They say where it has been, so they are shown where the chain is.
+// The clients it was passed on through: what a verifier needs beside `client_id` and `act` to know by itself
+// that something above the token ended. They say where it has been, so they are shown where the chain is.
 void add_via(json::ObjectWriter& writer, const Node& node) {
-  std::string list;
+  const auto is_shown = [&](const ClientStamp& client) { return client.id != node.client; };
+  if (std::none_of(node.via.begin(), node.via.end(), is_shown)) return;
+  std::string& list = writer.open("via");
+  char before = '[';
   for (const ClientStamp& client : node.via) {
-    if (client.id == node.client) continue;
-    list += list.empty() ? '[' : ',';
+    if (!is_shown(client)) continue;
+    list.push_back(std::exchange(before, ','));
     json::append_string(list, client.id.text());
   }
-  if (!list.empty()) writer.add_raw("via", list + "]");
+  list.push_back(']');
+}
+
+// {"iss","sub","sub_profile","agent_instance","act"}, newest outermost (RFC 8693 §4.1; D-26, D-52), the first
+// `most` of a chain that is not empty.
+void add_act(json::ObjectWriter& writer, const std::string& issuer, const DelegationChain& chain,
+             size_t most) {
+  std::string& text = writer.open("act");
+  const size_t shown = std::min(most, chain.depth());
+  for (size_t i = 0; i < shown; ++i) {
+    const Actor& actor = chain.actors[i];
+    if (i > 0) text += ",\"act\":";
+    json::ObjectWriter hop(text);
+    hop.add("iss", issuer)
+        .add("sub", actor.id)
+        .add("sub_profile", profile_of(actor))
+        .add_unless_empty("agent_instance", actor.instance);
+  }
+  text.append(shown, '}');
+}
+
+void add_amr(json::ObjectWriter& writer, std::string_view methods) {
+  std::string& list = writer.open("amr");  // RFC 8176: one string a method
+  char before = '[';
+  while (!methods.empty()) {
+    const size_t space = methods.find(' ');
+    list.push_back(std::exchange(before, ','));
+    json::append_string(list, methods.substr(0, space));
+    methods = space == std::string_view::npos ? std::string_view{} : methods.substr(space + 1);
+  }
+  list.push_back(']');
 }
 
 }  // namespace
@@ -74,10 +108,9 @@ Node child_of(const Node& parent, NodeId id, NodeKind kind, UnixTime now) {
   return child;
 }
 
-void record_issuance(Call& call, store::Transaction& transaction, const Issuance& issuance) {
-  const Node& node = issuance.access_token;
-  transaction.insert_node(node);
-  if (issuance.new_refresh_token) transaction.insert_node(*issuance.new_refresh_token);
+std::shared_ptr<const Node> record_issuance(Call& call, store::Transaction& transaction, Issuance& issuance) {
+  auto recorded = transaction.insert_node(std::move(issuance.access_token));
+  const Node& node = *recorded;
   AuditRecord& audit = call.audit;
   if (node.subject.kind == SubjectKind::kUser) audit.user = node.subject.id;
   if (const Actor* actor = node.chain.outermost())
@@ -95,24 +128,12 @@ void record_issuance(Call& call, store::Transaction& transaction, const Issuance
   if (const Actor* actor = node.chain.outermost(); actor != nullptr && !actor->instance.empty()) {
     audit.details.set("agent_instance", actor->instance);
   }
-  if (issuance.new_refresh_token) audit.details.set("refresh_token", issuance.new_refresh_token->id.text());
-  call.allow();
-}
-
-std::string act_json(const std::string& issuer, const DelegationChain& chain, size_t most) {
-  std::string text;
-  const size_t shown = std::min(most, chain.depth());
-  for (size_t i = 0; i < shown; ++i) {
-    const Actor& actor = chain.actors[i];
-    if (!text.empty()) text += ",\"act\":";
-    json::ObjectWriter hop(text);
-    hop.add("iss", issuer)
-        .add("sub", actor.id)
-        .add("sub_profile", profile_of(actor))
-        .add_unless_empty("agent_instance", actor.instance);
+  if (issuance.new_refresh_token) {
+    audit.details.set("refresh_token", issuance.new_refresh_token->id.text());
+    transaction.insert_node(std::move(*issuance.new_refresh_token));
   }
-  text.append(shown, '}');
-  return text;
+  call.allow();
+  return recorded;
 }
 
 bool shows_whole_chain(const Node& node, const Resource* resource) {
@@ -141,26 +162,14 @@ void add_claims(json::ObjectWriter& writer, const Services& services, const Node
       .add("sub_profile", profile_of(node.subject.kind));
   if (!node.grant.empty()) writer.add("grant_id", node.grant.text());
   if (!node.chain.empty() && !node.hides_act) {
-    const size_t most = shows_whole_chain(node, resource) ? SIZE_MAX : 1;
-    writer.add_raw("act", act_json(settings.issuer, node.chain, most));
+    add_act(writer, settings.issuer, node.chain, shows_whole_chain(node, resource) ? SIZE_MAX : 1);
   }
   if (shows_whole_chain(node, resource)) add_via(writer, node);
   if (node.status_place) writer.add_raw("status", status_claim(settings.issuer, *node.status_place));
   if (!node.may_act.is_null()) writer.add_raw("may_act", json::write(node.may_act));
   if (node.sign_in) {
     writer.add("auth_time", node.sign_in->auth_time.seconds()).add_unless_empty("acr", node.sign_in->acr);
-    if (!node.sign_in->amr.empty()) {
-      std::string amr = "[";
-      std::string_view rest = node.sign_in->amr;
-      while (!rest.empty()) {  // RFC 8176: a list, one string a method
-        const size_t space = rest.find(' ');
-        if (amr.size() > 1) amr.push_back(',');
-        json::append_string(amr, rest.substr(0, space));
-        rest = space == std::string_view::npos ? std::string_view{} : rest.substr(space + 1);
-      }
-      amr.push_back(']');
-      writer.add_raw("amr", amr);
-    }
+    if (!node.sign_in->amr.empty()) add_amr(writer, node.sign_in->amr);
   }
   if (resource != nullptr && resource->emit_aut && node.subject.kind == SubjectKind::kUser) {
     writer.add("aut", "APPLICATION_USER");  // D-27: only where the resource asked for it
@@ -177,8 +186,8 @@ std::string sign_access_token(const Services& services, const Node& node, const 
   return crypto::sign_jwt(key, "at+jwt", claims);
 }
 
-http::Response token_response(Call& call, const Issuance& issuance, const std::string& access_token) {
-  const Node& node = issuance.access_token;
+http::Response token_response(Call& call, const Issuance& issuance, const Node& node,
+                              const std::string& access_token) {
   call.services.token_cache.remember(access_token, node.id);
   std::string body;
   body.reserve(access_token.size() + 320);

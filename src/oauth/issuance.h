@@ -40,8 +40,9 @@ struct Issuance {
 // to set.
 Node child_of(const Node& parent, NodeId id, NodeKind kind, UnixTime now);
 
-// Inside the transaction: writes the nodes and the facts of the audit record.
-void record_issuance(Call& call, store::Transaction& transaction, const Issuance& issuance);
+// Inside the transaction: moves the nodes into the lineage and writes the facts of the audit record. The
+// access token's node, as it was recorded.
+std::shared_ptr<const Node> record_issuance(Call& call, store::Transaction& transaction, Issuance& issuance);
 
 // Beside the commit: the signed token (RFC 9068).
 std::string sign_access_token(const Services& services, const Node& node, const Resource* resource);
@@ -49,12 +50,9 @@ std::string sign_access_token(const Services& services, const Node& node, const 
 // Whether tokens of this node show all of the chain that the ledger has (D-82, D-92).
 bool shows_whole_chain(const Node& node, const Resource* resource);
 
-// RFC 6749 §5.1. Remembers the token as ours.
-http::Response token_response(Call& call, const Issuance& issuance, const std::string& access_token);
-
-// {"iss","sub","sub_profile","agent_instance","act"}, newest outermost (RFC 8693 §4.1; D-26, D-52), the first
-// `most` of them. Empty text for an empty chain.
-std::string act_json(const std::string& issuer, const DelegationChain& chain, size_t most = SIZE_MAX);
+// RFC 6749 §5.1. Remembers the token, whose node this is, as ours.
+http::Response token_response(Call& call, const Issuance& issuance, const Node& node,
+                              const std::string& access_token);
 
 // The claims a token of this node carries; introspection answers with the same (RFC 7662 §2.2).
 void add_claims(json::ObjectWriter& writer, const Services& services, const Node& node,

@@ -3,11 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
-
-#include "base/bytes.h"
-#include "crypto/hash.h"
 
 namespace behalf::oauth {
 namespace {
@@ -39,7 +35,8 @@ Limits::Rate Limits::rate_of(uint32_t burst, uint32_t count, Seconds per) {
   return {.interval = interval, .room = interval * (static_cast<int64_t>(burst) - 1)};
 }
 
-Limits::Limits(const LimitSettings& settings, Seconds pushed_request_life, Seconds interaction_life, Clock& clock, Random& random)
+Limits::Limits(const LimitSettings& settings, Seconds pushed_request_life, Seconds interaction_life,
+               Clock& clock, Random& random)
     : clock_(clock),
       rates_{rate_of(settings.failures, settings.failures_per_minute, Seconds{60}),
              rate_of(settings.failures, settings.failures_per_minute, Seconds{60}),
@@ -49,21 +46,17 @@ Limits::Limits(const LimitSettings& settings, Seconds pushed_request_life, Secon
              rate_of(settings.prompts_per_hour, settings.prompts_per_hour, Seconds{3600}),
              rate_of(settings.pushed_requests, settings.pushed_requests, pushed_request_life),
              rate_of(settings.open_requests, settings.open_requests, interaction_life)},
-      buckets_(kSets * kWays) {
-  random.fill(seed_);
-}
+      fingerprint_(random),
+      buckets_(kSets * kWays) {}
 
-// Seeded, so that nobody can aim at another's bucket.
+// Keyed, so that nobody can aim at another's bucket.
 uint64_t Limits::name(Kind kind, Who who) const {
-  std::string text(as_text(seed_));
-  text.push_back(static_cast<char>(kind));
+  std::string text(1, static_cast<char>(kind));
   for (const std::string_view part : who) {
     text += std::to_string(part.size()) + ':';
     text += part;
   }
-  uint64_t result = 0;
-  std::memcpy(&result, crypto::sha256(text).data(), sizeof result);
-  return result | 1;  // never that of a free bucket
+  return fingerprint_(text) | 1;  // never that of a free bucket
 }
 
 Limits::Bucket* Limits::find(uint64_t who) {
@@ -76,7 +69,8 @@ Limits::Bucket* Limits::find(uint64_t who) {
 Limits::Bucket& Limits::find_or_replace(uint64_t who) {
   if (Bucket* found = find(who)) return *found;
   Bucket* set = &buckets_[(who >> 1) % kSets * kWays];
-  Bucket& least = *std::min_element(set, set + kWays, [](const Bucket& a, const Bucket& b) { return a.empty_at < b.empty_at; });
+  Bucket& least = *std::min_element(set, set + kWays,
+                                    [](const Bucket& a, const Bucket& b) { return a.empty_at < b.empty_at; });
   least = {.who = who, .empty_at = 0};
   return least;
 }

@@ -1,9 +1,10 @@
-// What one caller may cost everybody else: failed attempts, sign-ins, prompts, and requests that wait for a person.
+// What one caller may cost everybody else: failed attempts, sign-ins, prompts, and requests that wait for a
+// person.
 //
-// Token buckets in a table of fixed size, keyed by a seeded hash of who is counted; the steady clock fills them, so that no
-// change of the wall clock frees or locks anybody. What is counted is chosen so that a stranger cannot lock out the one he
-// pretends to be: what is not yet proved is counted together with the address it came from. Kept in memory: a restart forgets
-// it, and two servers over one store count apart.
+// Token buckets in a table of fixed size, found by a keyed hash of who is counted; the steady clock fills
+// them, so that no change of the wall clock frees or locks anybody. What is counted is chosen so that a
+// stranger cannot lock out the one he pretends to be: what is not yet proved is counted together with the
+// address it came from. Kept in memory: a restart forgets it, and two servers over one store count apart.
 #pragma once
 
 #include <array>
@@ -18,6 +19,7 @@
 
 #include "base/environment.h"
 #include "base/time.h"
+#include "crypto/hash.h"
 
 namespace behalf::oauth {
 
@@ -27,7 +29,7 @@ struct LimitSettings {
   uint32_t failures_per_minute = 300;  // ... and how fast that is forgiven
   uint32_t sign_in_failures = 10;      // the same for wrong passwords of one account from one address
   uint32_t sign_in_failures_per_minute = 6;
-  uint32_t prompts_per_hour = 50;   // consent pages for one person, client and agent that were not allowed
+  uint32_t prompts_per_hour = 50;     // consent pages for one person, client and agent that were not allowed
   uint32_t pushed_requests = 20'000;  // of one client, in the time that one lives
   uint32_t open_requests = 10'000;    // authorization requests from one address without a sign-in, likewise
   uint32_t sessions_per_user = 100;   // the oldest goes
@@ -46,7 +48,8 @@ class Limits {
   };
   using Who = std::initializer_list<std::string_view>;
 
-  Limits(const LimitSettings& settings, Seconds pushed_request_life, Seconds interaction_life, Clock& clock, Random& random);
+  Limits(const LimitSettings& settings, Seconds pushed_request_life, Seconds interaction_life, Clock& clock,
+         Random& random);
 
   // How long to wait before the next; nothing if there is room.
   std::optional<Seconds> wait(Kind kind, Who who);
@@ -55,12 +58,13 @@ class Limits {
   // Takes one back.
   void refund(Kind kind, Who who);
 
-  // Refusals by limit are written to the log at most ten times a second, for the log itself must not be the way to fill the
-  // disk: how many went unwritten before this one, or nothing if this one does, too.
+  // Refusals by limit are written to the log at most ten times a second, for the log itself must not be the
+  // way to fill the disk: how many went unwritten before this one, or nothing if this one does, too.
   std::optional<uint64_t> admit_record();
 
  private:
-  // A bucket as the moment at which it is empty again (the generic cell rate algorithm): one number says it all.
+  // A bucket as the moment at which it is empty again (the generic cell rate algorithm): one number says it
+  // all.
   struct Bucket {
     uint64_t who = 0;
     int64_t empty_at = 0;  // microseconds of the steady clock
@@ -79,10 +83,10 @@ class Limits {
 
   Clock& clock_;
   std::array<Rate, 7> rates_;
-  std::array<unsigned char, 16> seed_{};
+  crypto::Fingerprint fingerprint_;
   std::atomic<bool> is_empty_{true};  // nothing was ever counted: the honest case costs one load
   std::mutex mutex_;
-  std::vector<Bucket> buckets_;  // guarded by mutex_
+  std::vector<Bucket> buckets_;   // guarded by mutex_
   int64_t records_empty_at_ = 0;  // guarded by mutex_
   uint64_t unrecorded_ = 0;       // guarded by mutex_
 };

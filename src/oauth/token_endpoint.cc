@@ -76,7 +76,7 @@ Task<http::Response> attempt(Call& call) {
   const FailureCount failures(call, *client);
   if (const auto wait = failures.wait())
     co_return co_await refuse_call(call, too_many_requests(*wait, "limit_failures"), challenge);
-  const CurrentNames names = token_request_in_current_names(call.settings(), *form);
+  const CurrentNames names = token_request_in_current_names(call.settings(), std::move(*form));
   if (names.is_draft00) call.audit.details.set("draft", "00");
   auto type = find_grant_type(names.form.get("grant_type"));
   if (type) call.audit.event = event_of(**type);
@@ -99,6 +99,7 @@ Task<http::Response> attempt(Call& call) {
 
   const std::string opaque_secret = make_secret_text(call.services.random);  // where the resource wants it
   Answer<Issuance> issuance = refuse(ErrorCode::kServerError, "", "undecided");
+  std::shared_ptr<const Node> node;  // of the access token
   auto pending = call.commit([&](store::Transaction& transaction) {
     // Even a refusal spends the client's assertion: it has been seen.
     if (auto confirmed = confirm_client(call, *client, transaction); !confirmed) {
@@ -114,7 +115,7 @@ Task<http::Response> attempt(Call& call) {
       issuance->access_token.status_place =
           scatter_status_place(call.services.keys, transaction.take_status_place());
     if (issuance)
-      record_issuance(call, transaction, *issuance);
+      node = record_issuance(call, transaction, *issuance);
     else
       call.deny(issuance.reason());
   });
@@ -122,9 +123,8 @@ Task<http::Response> attempt(Call& call) {
   // Signed while the commit is on its way to the disk; the answer leaves after both.
   std::string access_token;
   if (issuance) {
-    access_token = is_opaque(*issuance)
-                       ? write_handle(kAccessTokenPrefix, {issuance->access_token.id, opaque_secret})
-                       : sign_access_token(call.services, issuance->access_token, issuance->resource.get());
+    access_token = is_opaque(*issuance) ? write_handle(kAccessTokenPrefix, {node->id, opaque_secret})
+                                        : sign_access_token(call.services, *node, issuance->resource.get());
   }
   co_await pending.durable();
   if (!issuance) {
@@ -133,7 +133,7 @@ Task<http::Response> attempt(Call& call) {
     if (is_microsoft) add_correlation(call, refusal);
     co_return error_response(refusal, challenge);
   }
-  co_return token_response(call, *issuance, access_token);
+  co_return token_response(call, *issuance, *node, access_token);
 }
 
 }  // namespace

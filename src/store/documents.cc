@@ -1,5 +1,7 @@
 #include "store/documents.h"
 
+#include <utility>
+
 #include "base/json.h"
 #include "store/database.h"
 
@@ -80,18 +82,18 @@ std::string write_document(const Node& node) {
       .add("scope", node.scope.text())
       .add_unless_empty("resource", node.resource.text());
   if (!node.chain.empty()) {
-    std::string chain = "[";
+    std::string& list = writer.open("chain");
+    char before = '[';
     for (const Actor& actor : node.chain.actors) {
-      if (chain.size() > 1) chain.push_back(',');
-      json::ObjectWriter hop(chain);
+      list.push_back(std::exchange(before, ','));
+      json::ObjectWriter hop(list);
       hop.add("id", actor.id)
           .add("kind", static_cast<int64_t>(actor.kind))
           .add("epoch", actor.epoch)
           .add_unless_empty("instance", actor.instance)
           .end();
     }
-    chain.push_back(']');
-    writer.add_raw("chain", chain);
+    list.push_back(']');
   }
   if (node.offline) writer.add_bool("offline", true);
   if (node.is_actor_token) writer.add_bool("actor_token", true);
@@ -104,14 +106,14 @@ std::string write_document(const Node& node) {
   }
   add_resources(writer, node.resources);
   if (!node.via.empty()) {
-    std::string via = "[";
+    std::string& list = writer.open("via");
+    char before = '[';
     for (const ClientStamp& client : node.via) {
-      if (via.size() > 1) via.push_back(',');
-      json::ObjectWriter stamp(via);
+      list.push_back(std::exchange(before, ','));
+      json::ObjectWriter stamp(list);
       stamp.add("id", client.id.text()).add("epoch", client.epoch).end();
     }
-    via.push_back(']');
-    writer.add_raw("via", via);
+    list.push_back(']');
   }
   writer.end();
   return text;

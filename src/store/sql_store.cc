@@ -391,7 +391,7 @@ std::vector<Node> SqlTransaction::list_grant_nodes(const GrantId& grant, size_t 
   return nodes;
 }
 
-void SqlTransaction::insert_node(Node node) {
+std::shared_ptr<const Node> SqlTransaction::insert_node(Node node) {
   constexpr Statement kInsert{
       "INSERT INTO nodes (id, kind, root_id, parent_id, grant_id, secret_hash, issued_at, expires_at, "
       "document) "
@@ -409,6 +409,7 @@ void SqlTransaction::insert_node(Node node) {
   auto kept = std::make_shared<const Node>(std::move(node));
   if (kept->kind == NodeKind::kCode) writing_->codes.put(kept->id.text(), kept);
   cache(kept);
+  return kept;
 }
 
 SpentCode SqlTransaction::spend_code(const NodeId& id, std::string_view secret_hash, UnixTime now) {
@@ -609,17 +610,20 @@ std::vector<LoggedRecord> SqlTransaction::list_audit(const AuditFilter& filter) 
   constexpr size_t kChunk = 2000;
   std::vector<LoggedRecord> records;
   constexpr Statement kByGrant{
-      "SELECT sequence, record, hash, grant_id FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND sequence > "
+      "SELECT sequence, record, hash, grant_id FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND "
+      "sequence > "
       "$2 "
       "ORDER BY sequence LIMIT $3"};
   constexpr Statement kByGrantBackward{
-      "SELECT sequence, record, hash, grant_id FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND sequence < "
+      "SELECT sequence, record, hash, grant_id FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND "
+      "sequence < "
       "$2 "
       "ORDER BY sequence DESC LIMIT $3"};
   constexpr Statement kForward{
       "SELECT sequence, record, hash, grant_id FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2"};
   constexpr Statement kBackward{
-      "SELECT sequence, record, hash, grant_id FROM audit WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2"};
+      "SELECT sequence, record, hash, grant_id FROM audit WHERE sequence < $1 ORDER BY sequence DESC LIMIT "
+      "$2"};
   int64_t at = filter.newest_first ? INT64_MAX : filter.after;
   size_t all_read = 0;
   while (records.size() < filter.limit && all_read < filter.most_read) {
@@ -627,7 +631,10 @@ std::vector<LoggedRecord> SqlTransaction::list_audit(const AuditFilter& filter) 
     const auto take = [&](const Row& row) {
       at = row.integer(0);
       if (records.size() >= filter.limit || !passes(filter, row.text(1))) return;
-      records.push_back({.sequence = at, .json = std::string(row.text(1)), .hash = std::string(row.text(2)), .lineage = std::string(row.text(3))});
+      records.push_back({.sequence = at,
+                         .json = std::string(row.text(1)),
+                         .hash = std::string(row.text(2)),
+                         .lineage = std::string(row.text(3))});
     };
     size_t seen = 0;
     if (!filter.grant.empty() && filter.newest_first)

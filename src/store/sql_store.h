@@ -115,7 +115,7 @@ class SqlTransaction final : public Transaction {
   void insert_grant(const Grant& grant) override;
   bool end_grant(const GrantId& id, UnixTime now, std::string_view cause) override;
   void touch_grant(const Grant& grant, UnixTime now) override;
-  void insert_node(Node node) override;
+  std::shared_ptr<const Node> insert_node(Node node) override;
   int64_t take_status_place() override;
   SpentCode spend_code(const NodeId& id, std::string_view secret_hash, UnixTime now) override;
   RotatedRefresh rotate_refresh_token(const NodeId& id, std::string_view secret_hash, const NodeId& successor,

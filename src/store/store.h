@@ -132,7 +132,7 @@ class Transaction : public ReadTransaction {
   virtual void touch_grant(const Grant& grant, UnixTime now) = 0;
 
   // Lineage. A node with a place in a status list takes it.
-  virtual void insert_node(Node node) = 0;
+  virtual std::shared_ptr<const Node> insert_node(Node node) = 0;
   // The next place in the status lists, counted through all of them; never given twice.
   virtual int64_t take_status_place() = 0;
   // kSpent exactly once per code, whoever asks and however many at the same time.

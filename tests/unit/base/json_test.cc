@@ -140,6 +140,24 @@ TEST(Json, every_byte_below_space_is_escaped_and_reads_back) {
   EXPECT_EQ(*read->array()->at(0).string(), text);
 }
 
+// Texts are looked at eight bytes at a time and in overlapping pieces: every byte at every place of every
+// length.
+TEST(Json, a_byte_is_escaped_wherever_it_stands) {
+  for (size_t length = 1; length <= 20; ++length) {
+    for (size_t place = 0; place < length; ++place) {
+      for (int byte = 1; byte < 0x80; ++byte) {
+        std::string text(length, 'a');
+        text[place] = static_cast<char>(byte);
+        std::string written;
+        append_string(written, text);
+        const bool is_plain = byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7F;
+        ASSERT_EQ(written == '"' + text + '"', is_plain) << length << ' ' << place << ' ' << byte;
+        ASSERT_EQ(*parse('[' + written + ']')->array()->at(0).string(), text);
+      }
+    }
+  }
+}
+
 TEST(Json, both_writers_round_trip_a_document) {
   constexpr std::string_view kText =
       R"({"a":[1,-2,2.5,true,false,null,"x"],"b":{"c":{},"d":[]},"":"empty name"})";
@@ -157,8 +175,9 @@ TEST(Json, object_writer_writes_members_in_order) {
   std::string text;
   ObjectWriter writer(text);
   writer.add("a", "x\"y").add("b", int64_t{-5}).add_bool("c", false).add_raw("d", "[1]");
-  writer.add_unless_empty("e", "").add_unless_empty("f", "z").end();
-  EXPECT_EQ(text, R"({"a":"x\"y","b":-5,"c":false,"d":[1],"f":"z"})");
+  writer.open("e") += "{}";
+  writer.add_unless_empty("f", "").add_unless_empty("g", "z").add("h", INT64_MIN).end();
+  EXPECT_EQ(text, R"({"a":"x\"y","b":-5,"c":false,"d":[1],"e":{},"g":"z","h":-9223372036854775808})");
   EXPECT_TRUE(parse(text));
   std::string empty;
   ObjectWriter(empty).end();
