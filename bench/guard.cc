@@ -11,6 +11,15 @@
 #include <thread>
 
 #include "app/config.h"
+#include "base/environment.h"
+#include "behalf/challenge.h"
+#include "behalf/keys.h"
+#include "behalf/verifier.h"
+#include "guard/asked.h"
+#include "guard/config.h"
+#include "guard/judge.h"
+#include "guard/policy_file.h"
+#include "guard/record.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "load.h"
@@ -112,6 +121,54 @@ Listening start_echo() {
   Listening started{Child(child), port};
   wait_until_ready(port, "");
   return started;
+}
+
+struct Decisions::Parts {
+  explicit Parts(const Server& server)
+      : settings(read(server.path_of("guard.toml"))),
+        keys({.issuer = settings.server.issuer}),
+        verifier({.issuer = settings.server.issuer, .audiences = {settings.resource.id}}, keys, nullptr),
+        judge(settings, verifier, sdk::Challenger("https://api.example/metadata"), {}),
+        policy(settings.policy,
+               [this](std::shared_ptr<const sdk::Policy> read) { judge.use(std::move(read)); }) {
+    if (const std::string trouble = keys.refresh_now(); !trouble.empty())
+      throw std::runtime_error("no keys: " + trouble);
+  }
+  static guard::Settings read(const std::string& path) {
+    auto settings = guard::read_settings(path);
+    if (!settings) throw std::runtime_error(settings.reason());
+    return std::move(settings).value();
+  }
+
+  const guard::Settings settings;
+  sdk::KeySource keys;
+  sdk::Verifier verifier;
+  guard::Judge judge;
+  guard::PolicyFile policy;
+};
+
+Decisions::Decisions(const Server& server) : parts_(std::make_unique<Parts>(server)) {}
+Decisions::~Decisions() = default;
+
+std::vector<double> Decisions::decide(const std::vector<std::string>& tokens) {
+  using Steady = std::chrono::steady_clock;
+  std::vector<double> milliseconds;
+  milliseconds.reserve(tokens.size());
+  const SystemClock clock;
+  for (const std::string& token : tokens) {
+    const std::string authorization = "Bearer " + token;
+    const auto start = Steady::now();
+    guard::Asked asked;
+    asked.method = "GET";
+    asked.path = "/mail/inbox/42";
+    asked.authorization = {authorization};
+    asked.peer = "127.0.0.1";
+    const guard::Ruling ruling = parts_->judge.rule(asked, false, clock.now().milliseconds);
+    const std::string record = guard::json_line(ruling.record);
+    milliseconds.push_back(std::chrono::duration<double, std::milli>(Steady::now() - start).count());
+    if (!ruling.allowed || record.empty()) throw std::runtime_error("a good token was refused: " + record);
+  }
+  return milliseconds;
 }
 
 std::string guarded_request(const std::string& token) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,6 +42,21 @@ struct Listening {
 Listening start_guard(const std::string& binary, const Server& server);
 // Answers every request with 200 and nothing in it.
 Listening start_echo();
+
+// The guard's decisions without the way to them: the same settings, keys and policy, asked in this process.
+class Decisions {
+ public:
+  // Beside a guard that was started on `server`, whose files it reads.
+  explicit Decisions(const Server& server);
+  ~Decisions();
+
+  // Verifies each token, decides on it and writes its record into memory; milliseconds of each decision.
+  std::vector<double> decide(const std::vector<std::string>& tokens);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
 
 // The question of an nginx in front of the API, with this token.
 std::string guarded_request(const std::string& token);

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -39,6 +40,7 @@ enum class Answers {
   kServer,     // its signature operations
   kGuard,      // the same
   kGuardEcho,  // a bare echo on the same HTTP library
+  kDecision,   // the guard's decision in this process, with its signature operations
 };
 
 struct Row {
@@ -56,6 +58,7 @@ constexpr Row kRows[] = {{"client_credentials", &Traffic::client_credentials, 1,
                          {"exchange_self_signed", &Traffic::exchange_self_signed, 1, 1},
                          {"refresh", &Traffic::refresh, 1, 0},
                          {"introspect", &Traffic::introspect, 0, 0},
+                         {"guard_decision", &Traffic::new_tokens, 0, 1, Answers::kDecision},
                          {"guard_new", &Traffic::guard_new, 0, 1, Answers::kGuard},
                          {"guard_seen", &Traffic::guard_seen, 0, 0, Answers::kGuardEcho}};
 
@@ -78,6 +81,7 @@ struct Stage {
   const crypto::SigningKey& key;
   const Listening* guard;  // null: no row needs it
   const Listening* echo;
+  Decisions* decisions;
 };
 
 template <class Operation>
@@ -138,6 +142,19 @@ Run measure(const Row& row, size_t count, const Stage& stage, const std::string&
   if (row.answers == Answers::kGuardEcho) {
     run.limit = static_cast<double>(count) / run_load(stage.echo->port, kConnections, requests, 200).seconds;
   }
+  if (row.answers == Answers::kDecision) {
+    pin_this_thread(kServerCore);
+    std::vector<double> milliseconds = stage.decisions->decide(requests);
+    pin_this_thread(kLoadCore);
+    const double sum = std::accumulate(milliseconds.begin(), milliseconds.end(), 0.0);
+    std::sort(milliseconds.begin(), milliseconds.end());
+    run.requests_per_s = 1000 * static_cast<double>(count) / sum;
+    run.cpu_us = 1000 * sum / static_cast<double>(count);
+    run.p50_ms = milliseconds[milliseconds.size() / 2];
+    run.p99_ms = milliseconds[milliseconds.size() * 99 / 100];
+    run.ratio = run.requests_per_s / run.limit;
+    return run;
+  }
   const bool is_guard = row.answers != Answers::kServer;
   const uint16_t port = is_guard ? stage.guard->port : stage.server.port();
   const pid_t process = is_guard ? stage.guard->child.process() : stage.server.process();
@@ -169,7 +186,7 @@ void print(const Row& row, const std::vector<Run>& runs, double idle_megabytes) 
     std::printf("\"limit\":%.0f,\"ratio\":%.3f,", median.limit, median.ratio);
   else
     std::printf("\"limit\":null,\"ratio\":null,");
-  if (row.answers != Answers::kServer)
+  if (row.answers == Answers::kGuard || row.answers == Answers::kGuardEcho)
     std::printf("\"p99_ms_at_70_percent\":%.2f,\"idle_rss_mb\":%.1f,", median.paced_p99_ms, idle_megabytes);
   std::printf("\"raw_sign_per_s\":%.0f,\"raw_verify_per_s\":%.0f,\"runs\":[", median.raw_sign_per_s,
               median.raw_verify_per_s);
@@ -226,15 +243,18 @@ int bench(const std::vector<std::string>& words) {
   const Server server(program, folder == nullptr ? "build/bench" : folder, agents);
   std::optional<Listening> guard;
   std::optional<Listening> echo;
+  std::optional<Decisions> decisions;
   double idle_megabytes = 0;
   if (std::any_of(rows.begin(), rows.end(),
                   [](const Row* row) { return row->answers != Answers::kServer; })) {
     guard.emplace(start_guard(program, server));
     echo.emplace(start_echo());
     idle_megabytes = guard->child.resident_megabytes();
+    decisions.emplace(server);
   }
   Traffic traffic(server, agents);
-  const Stage stage{server, traffic, key, guard ? &*guard : nullptr, echo ? &*echo : nullptr};
+  const Stage stage{server, traffic, key, guard ? &*guard : nullptr, echo ? &*echo : nullptr,
+                    decisions ? &*decisions : nullptr};
   for (const Row* row : rows) measure(*row, count / 4, stage, {});  // warm
   std::vector<std::vector<Run>> runs(rows.size());
   for (size_t round = 0; round < runs_wanted; ++round) {

@@ -270,10 +270,11 @@ std::vector<std::string> Traffic::introspect(size_t count) {
   return requests;
 }
 
+std::vector<std::string> Traffic::new_tokens(size_t count) { return redeem(count, kScope, "access_token"); }
+
 std::vector<std::string> Traffic::guard_new(size_t count) {
   std::vector<std::string> requests;
-  for (const std::string& token : redeem(count, kScope, "access_token"))
-    requests.push_back(guarded_request(token));
+  for (const std::string& token : new_tokens(count)) requests.push_back(guarded_request(token));
   return requests;
 }
 

@@ -20,6 +20,8 @@ class Traffic {
   std::vector<std::string> exchange_self_signed(size_t count);
   std::vector<std::string> refresh(size_t count);
   std::vector<std::string> introspect(size_t count);
+  // Access tokens, as a guard gets them.
+  std::vector<std::string> new_tokens(size_t count);
   // What nginx asks a guard: each time with a token it has not seen, or with one it has.
   std::vector<std::string> guard_new(size_t count);
   std::vector<std::string> guard_seen(size_t count);
