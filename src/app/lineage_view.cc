@@ -78,7 +78,9 @@ class Drawing {
     if (status == "spent") return dim("used");
     const std::string ended = text_of(thing, "ended_at");
     if (cause == "expired") return dim("expired" + (expires.empty() ? "" : " " + expires));
-    return bad("ended") + (ended.empty() ? "" : " " + ended) + (cause.empty() ? "" : ": " + bad(cause));
+    const std::string with = text_of(thing, "ended_with");
+    return bad("ended") + (ended.empty() ? "" : " " + ended) + (cause.empty() ? "" : ": " + bad(cause)) +
+           (with.empty() ? "" : " (" + with + ")");
   }
 
   void draw_lineage(const json::Value& lineage) {

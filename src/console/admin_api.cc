@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "base/bytes.h"
 #include "console/describe.h"
@@ -64,7 +65,13 @@ class Applying {
   const std::vector<std::pair<std::string, std::string>>& secrets() const { return secrets_; }
 
  private:
-  void note(std::string action, std::string kind, std::string id, std::vector<std::string> members = {}) {
+  // Where the change gave the principal one: what it was issued before is dead.
+  struct NewEpoch {
+    int64_t epoch = 0;
+    std::string_view cause;
+  };
+  void note(std::string action, std::string kind, std::string id, std::vector<std::string> members = {},
+            std::optional<NewEpoch> ended = {}) {
     if (!state_.dry_run) {
       AuditRecord record;
       record.event = "registry." + kind + "." + action;
@@ -78,6 +85,7 @@ class Applying {
       json::Value::Array list;
       for (const std::string& member : members) list.emplace_back(member);
       if (!list.empty()) record.details.set("members", std::move(list));
+      if (ended) oauth::record_new_epoch(record, id, ended->epoch, ended->cause);
       transaction_.append_audit(record, call_.now);
     }
     changes_.push_back({std::move(action), std::move(kind), std::move(id), std::move(members)});
@@ -185,8 +193,10 @@ class Applying {
       oauth::end_grants(call_, transaction_, {.user = next.id.text(), .client = {}, .agent = {}},
                         "password_changed");
     }
-    if (current == nullptr) members.clear();
-    note(current == nullptr ? "create" : "update", "user", next.id.text(), std::move(members));
+    if (current == nullptr) return note("create", "user", next.id.text());
+    std::optional<NewEpoch> ended;
+    if (new_password) ended = NewEpoch{next.epoch, "password_changed"};
+    note("update", "user", next.id.text(), std::move(members), ended);
   }
 
   template <class T>
@@ -218,7 +228,7 @@ class Applying {
         oauth::end_grants(call_, transaction_, {.user = user->id.text(), .client = {}, .agent = {}},
                           "user_deleted");
       }
-      note("delete", "user", user->id.text());
+      note("delete", "user", user->id.text(), {}, NewEpoch{user->epoch + 1, "user_deleted"});
     }
     for (const auto& client : call_.services.store.registry().clients()) {
       if (is_named(state_.clients, client->id.text())) continue;
@@ -227,7 +237,7 @@ class Applying {
         oauth::end_grants(call_, transaction_, {.user = {}, .client = client->id.text(), .agent = {}},
                           "client_deleted");
       }
-      note("delete", "client", client->id.text());
+      note("delete", "client", client->id.text(), {}, NewEpoch{client->epoch + 1, "client_deleted"});
     }
     for (const auto& agent : call_.services.store.registry().agents()) {
       if (is_named(state_.agents, agent->id.text())) continue;
@@ -236,7 +246,7 @@ class Applying {
         oauth::end_grants(call_, transaction_, {.user = {}, .client = {}, .agent = agent->id.text()},
                           "agent_deleted");
       }
-      note("delete", "agent", agent->id.text());
+      note("delete", "agent", agent->id.text(), {}, NewEpoch{agent->epoch + 1, "agent_deleted"});
     }
     for (const auto& resource : call_.services.store.registry().resources()) {
       if (is_named(state_.resources, resource->id.text())) continue;
@@ -392,6 +402,7 @@ Task<http::Response> AdminApi::set_status(http::Request& http_request, std::stri
     bool changed = false;
     bool stored = true;
     size_t ended = 0;
+    int64_t epoch = 0;
     // A stop starts a new epoch: what was issued before is dead, also after a return (I5).
     const auto turn = [&](auto principal) {
       found = true;
@@ -399,6 +410,7 @@ Task<http::Response> AdminApi::set_status(http::Request& http_request, std::stri
       if (status == Status::kSuspended && changed) ++principal.epoch;
       principal.status = status;
       ++principal.version;
+      epoch = principal.epoch;
       return principal;
     };
     auto pending = call.commit([&](store::Transaction& transaction) {
@@ -439,6 +451,8 @@ Task<http::Response> AdminApi::set_status(http::Request& http_request, std::stri
       call.audit.details.set("changed", changed);
       call.audit.details.set("grants_ended", static_cast<int64_t>(ended));
       call.allow();
+      if (changed && status == Status::kSuspended)
+        oauth::record_new_epoch(call.audit, name, epoch, std::string(kind) + "_suspended");
     });
     co_await pending.durable();
     if (!found) co_return admin_error(404, "there is no " + std::string(kind) + " \"" + name + "\"");
@@ -564,9 +578,8 @@ Task<http::Response> AdminApi::report_lineage(http::Form query) {
   if (!question.is_one()) co_return admin_error(400, "ask for one of grant, token, user or agent");
   const UnixTime now = services_.clock.now();
   std::optional<json::Value> report;
-  co_await services_.store.read([&](store::ReadTransaction& transaction) {
-    report = report_lineage_of(transaction, question, now);
-  });
+  co_await services_.store.read(
+      [&](store::ReadTransaction& transaction) { report = report_lineage_of(transaction, question, now); });
   if (!report) co_return admin_error(404, "nothing is known of it");
   co_return admin_answer(*report);
 }

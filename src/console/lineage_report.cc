@@ -4,6 +4,8 @@
 #include <set>
 
 #include "console/lineage_tree.h"
+#include "console/principal_ends.h"
+#include "oauth/endings.h"
 
 namespace behalf::console {
 namespace {
@@ -57,7 +59,8 @@ class Search {
     filter.most_read = kMostSearched;
     std::set<std::string> found;
     for (const LoggedRecord& record : transaction_.list_audit(filter)) {
-      if (!record.lineage.empty()) found.insert(record.lineage);
+      if (!record.lineage.empty() && !oauth::is_filed_under_principal(record.lineage))
+        found.insert(record.lineage);
     }
     return found;
   }
@@ -106,7 +109,7 @@ bool has_in_chain(const json::Value& described, const std::string& agent) {
 class Report {
  public:
   Report(store::ReadTransaction& transaction, const LineageQuestion& question, UnixTime now)
-      : transaction_(transaction), question_(question), now_(now), search_(transaction) {}
+      : transaction_(transaction), question_(question), now_(now), search_(transaction), ends_(transaction) {}
 
   std::optional<json::Value> write() {
     std::vector<std::string> keys = find();
@@ -123,7 +126,7 @@ class Report {
                           " records no further lineage was read");
         break;
       }
-      LineageTree tree(transaction_, key, now_);
+      LineageTree tree(transaction_, ends_, key, now_);
       tree.read_ledger();
       left -= tree.read_log(std::min(left, kMostOfOne));
       if (tree.is_empty()) continue;
@@ -137,6 +140,7 @@ class Report {
       lineages.push_back(tree.write());
     }
     if (lineages.empty()) return std::nullopt;
+    if (ends_.is_cut()) cut_.emplace_back("of some whom tokens name, not every suspension was read");
     json::Value out;
     out.set("lineages", std::move(lineages));
     if (!cut_.empty()) out.set("cut", std::move(cut_));
@@ -146,6 +150,7 @@ class Report {
  private:
   // Newest first.
   std::vector<std::string> find() {
+    if (oauth::is_filed_under_principal(question_.grant)) return {};
     if (!question_.grant.empty()) return {question_.grant};
     if (!question_.token.empty()) {
       std::string key = search_.lineage_of(question_.token);
@@ -171,6 +176,7 @@ class Report {
   const LineageQuestion& question_;
   const UnixTime now_;
   Search search_;
+  PrincipalEnds ends_;
   json::Value::Array cut_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ordered_id.h"
 #include "console/describe.h"
 
 namespace behalf::console {
@@ -75,6 +76,9 @@ void LineageTree::read_ledger() {
     Branch& here = branch(node.id.text(), name_of(node.kind));
     here.described = describe_node(transaction_, node, now_);
     if (node.ended_at) here.described.set("ended_at", rfc3339(*node.ended_at));
+    here.ended = node.ended_at;
+    here.issued = node.issued_at;
+    here.expires = node.expires_at;
     here.parent = node.parent.text();
     here.is_in_ledger = true;
   }
@@ -82,7 +86,11 @@ void LineageTree::read_ledger() {
 
 LineageTree::Branch& LineageTree::branch(const std::string& id, std::string_view kind) {
   Branch& here = branches_[id];
-  if (here.described.is_null()) here.described.set("id", id);
+  if (here.described.is_null()) {
+    here.described.set("id", id);
+    // Until the ledger or a record says it better: ids begin with when they were made.
+    if (is_ordered_id(id)) here.issued = time_of_ordered_id(id);
+  }
   if (!kind.empty()) here.described.set("kind", kind);
   return here;
 }
@@ -129,10 +137,14 @@ void LineageTree::take_issue(const json::Value& record) {
   if (const json::Value* chain = record.find("chain")) here.described.set("chain", *chain);
   here.described.set("issued_at", time_of(record));
   here.described.set("by", event);
+  here.sequence = number_of(record, "seq");
+  here.issued = {number_of(record, "time")};
   const json::Value* details = record.find("details");
   if (details == nullptr) return;
-  if (const auto expires = details->find_integer("expires_at"))
-    here.described.set("expires_at", rfc3339(UnixTime::from_seconds(*expires)));
+  if (const auto expires = details->find_integer("expires_at")) {
+    here.expires = UnixTime::from_seconds(*expires);
+    here.described.set("expires_at", rfc3339(*here.expires));
+  }
   const std::string refresh = text_of(*details, "refresh_token");
   if (refresh.empty()) return;
   Branch& beside = branch(refresh, "refresh_token");
@@ -144,6 +156,8 @@ void LineageTree::take_issue(const json::Value& record) {
     set_if(beside.described, name, text_of(record, name));
   if (const json::Value* chain = record.find("chain")) beside.described.set("chain", *chain);
   beside.described.set("issued_at", time_of(record));
+  beside.sequence = here.sequence;
+  beside.issued = here.issued;
 }
 
 void LineageTree::take_end(const json::Value& record) {
@@ -158,6 +172,7 @@ void LineageTree::take_end(const json::Value& record) {
   here.described.set("status", "ended");
   here.described.set("cause", text_of(record, "reason"));
   here.described.set("ended_at", time_of(record));
+  here.ended = UnixTime{number_of(record, "time")};
 }
 
 void LineageTree::take_use(Uses& uses, const json::Value& record) {
@@ -248,12 +263,45 @@ std::vector<std::string> LineageTree::in_order() const {
   return order;
 }
 
-// What the ledger has forgotten has expired, unless the log says that it ended before.
+// The first new epoch of anybody whom it names, or its parent does, since it was issued.
+const PrincipalEnd* LineageTree::find_epoch_end(const Branch& here) {
+  const PrincipalEnd* first = nullptr;
+  const auto take = [&](const PrincipalEnd* end) {
+    if (end != nullptr && (first == nullptr || end->sequence < first->sequence)) first = end;
+  };
+  for (const std::string_view name : {"subject", "client"}) {
+    if (const std::string id = text_of(here.described, name); !id.empty())
+      take(ends_.first_after(id, here.sequence, here.issued));
+  }
+  if (const json::Value* chain = here.described.find("chain");
+      chain != nullptr && chain->array() != nullptr) {
+    for (const json::Value& hop : *chain->array()) {
+      if (hop.string() != nullptr) take(ends_.first_after(*hop.string(), here.sequence, here.issued));
+    }
+  }
+  if (const auto above = branches_.find(here.parent); above != branches_.end()) take(above->second.by_epoch);
+  return first;
+}
+
+// Why, and when, it ended, where no record of its own says so, or says a later time: with an epoch of
+// somebody it names. What else the ledger has forgotten has expired.
 void LineageTree::settle() {
-  for (auto& [id, here] : branches_) {
-    if (here.is_in_ledger || here.described.find("status") != nullptr) continue;
-    here.described.set("status", "ended");
-    here.described.set("cause", "expired");
+  for (const std::string& id : in_order()) {  // parents first
+    Branch& here = branches_.at(id);
+    const std::string status = text_of(here.described, "status");
+    if (here.is_in_ledger && status != "ended") continue;  // it lives, or was used up
+    if (const PrincipalEnd* end = find_epoch_end(here); end != nullptr &&
+                                                        (!here.expires || end->at < *here.expires) &&
+                                                        (!here.ended || end->at < *here.ended)) {
+      here.by_epoch = end;
+      here.described.set("status", "ended");
+      here.described.set("cause", end->cause);
+      here.described.set("ended_at", rfc3339(end->at));
+      here.described.set("ended_with", end->principal);
+    } else if (status.empty()) {
+      here.described.set("status", "ended");
+      here.described.set("cause", "expired");
+    }
   }
 }
 

@@ -5,11 +5,13 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "console/principal_ends.h"
 #include "store/store.h"
 
 namespace behalf::console {
@@ -17,8 +19,8 @@ namespace behalf::console {
 class LineageTree {
  public:
   // `key` is what the log files it under: a consent, or the first node of a lineage without one.
-  LineageTree(store::ReadTransaction& transaction, std::string key, UnixTime now)
-      : transaction_(transaction), key_(std::move(key)), now_(now) {}
+  LineageTree(store::ReadTransaction& transaction, PrincipalEnds& ends, std::string key, UnixTime now)
+      : transaction_(transaction), ends_(ends), key_(std::move(key)), now_(now) {}
 
   // First what the ledger has, then the newest records of the log, at most `most`; how many there were.
   void read_ledger();
@@ -65,6 +67,11 @@ class LineageTree {
     int64_t asked = 0;  // introspections that said it lives
     int64_t asked_last = 0;
     bool is_in_ledger = false;
+    int64_t sequence = 0;  // of the record of its issue; 0: not read
+    UnixTime issued;
+    std::optional<UnixTime> expires;
+    std::optional<UnixTime> ended;  // by a record, or a mark in the ledger, of its own
+    const PrincipalEnd* by_epoch = nullptr;
   };
 
   void take(const json::Value& record);
@@ -74,11 +81,13 @@ class LineageTree {
   static void take_other(Decisions& decisions, const json::Value& record);
   Branch& branch(const std::string& id, std::string_view kind);
   void settle();
+  const PrincipalEnd* find_epoch_end(const Branch& here);
   std::vector<std::string> in_order() const;
   static json::Value describe(const Uses& uses);
   static json::Value describe(const Decisions& decisions);
 
   store::ReadTransaction& transaction_;
+  PrincipalEnds& ends_;
   const std::string key_;
   const UnixTime now_;
   bool has_records_ = false;

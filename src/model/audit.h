@@ -28,8 +28,8 @@ struct AuditRecord {
   std::string agent;      // the agent in question (requested, proved, or outermost)
   DelegationChain chain;  // as it results
   std::string grant;
-  // The first node of a lineage that no person consented to (software for itself). Not part of the record's text:
-  // what the log finds it by.
+  // What the log finds it by without a grant; no part of the record's text. The first node of a lineage of
+  // software's own, or oauth::filed_under() a principal whose epoch ended.
   std::string lineage;
   std::string node;  // the code or token issued, judged or ended
   std::string parent;

@@ -3,6 +3,8 @@
 namespace behalf::oauth {
 namespace {
 
+constexpr std::string_view kPrincipal = "principal:";
+
 // A record beside the decision's own: what was ended and why, in the same request.
 AuditRecord consequence(const Call& call, std::string_view event, std::string_view cause) {
   AuditRecord record;
@@ -32,6 +34,18 @@ void record_ended(Call& call, store::Transaction& transaction, const std::vector
 }
 
 }  // namespace
+
+void record_new_epoch(AuditRecord& record, std::string_view principal_id, int64_t epoch,
+                      std::string_view cause) {
+  record.reason = cause;
+  record.lineage = filed_under(principal_id);
+  record.details.set("epoch", epoch);
+}
+
+std::string filed_under(std::string_view principal_id) {
+  return std::string(kPrincipal) + std::string(principal_id);
+}
+bool is_filed_under_principal(std::string_view lineage) { return lineage.starts_with(kPrincipal); }
 
 size_t end_lineage(Call& call, store::Transaction& transaction, const NodeId& node, std::string_view cause) {
   const std::vector<Node> ended = transaction.end_subtree(node, call.now, cause);

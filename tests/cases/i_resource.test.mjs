@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -19,13 +20,13 @@ before(async () => {
     assert.ok(tries < 600 && child.exitCode === null, said);
     await new Promise((resolve) => { setTimeout(resolve, 50); });
   }
-  const [, issuer, planner, mail] = said.match(/server (http:\S+), APIs \(each behind a guard\) (http:\S+) and (http:\S+), app/);
+  const [, issuer, planner, mail, app] = said.match(/server (http:\S+), APIs \(each behind a guard\) (http:\S+) and (http:\S+), app (http:\S+)/);
   const secret = async (name) => (await readFile(join(folder, `${name}.secret`), 'utf8')).trim();
   const key = async (agent) => {
     const jwk = JSON.parse(await readFile(join(folder, `${agent}.key`), 'utf8'));
     return { kid: jwk.kid, privateKey: createPrivateKey({ key: jwk, format: 'jwk' }) };
   };
-  places = { planner, mail };
+  places = { planner, mail, app };
   server = Object.assign(new Server(), {
     folder, at: (name) => join(folder, name), issuer, port: Number(new URL(issuer).port), child, said,
     secrets: { planner: await secret('planner'), 'planner-api': await secret('planner-api') },
@@ -119,4 +120,70 @@ test('140 what was revoked is refused within a second where nobody asks', async 
   let answer;
   do answer = await call('/planner/week', token); while (answer.status === 200 && Date.now() - revoked < 1000);
   invalid(answer);
+});
+
+// The last: it takes the place of the guard before the planner.
+test('I-18 the demo\'s app asks again for what an API refuses, not for ever, and not because of just anything', async () => {
+  // A person's browser that goes where it is sent, to the app and to the server; how often it was sent to ask.
+  const visit = async () => {
+    const app = new Browser({ issuer: places.app, http: (path, options) => server.http(new URL(path, places.app).href, options), secret: (text) => server.secret(text) });
+    const jars = { [places.app]: app, [server.issuer]: (await server.browser('alice')).copy() };
+    let asked = 0, scope, answer = await app.open('/start?agent=agent-calendar');
+    for (let steps = 0; answer.location || answer.text.includes('action="/consent"'); ++steps) {
+      assert.ok(steps < 40, 'it comes to an end');
+      if (!answer.location) { answer = await jars[server.issuer].decide(answer); continue; }
+      const to = new URL(answer.location, server.issuer);
+      if (to.pathname === '/authorize') { ++asked; scope = to.searchParams.get('scope'); }
+      answer = await jars[to.origin].open(to.pathname + to.search);
+    }
+    return { asked, scope, text: answer.text };
+  };
+  const honest = await visit();
+  assert.equal(honest.asked, 1);
+  assert.match(honest.text, /looked at your week/);
+
+  const guards = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  let guard;
+  for (const pid of guards) {
+    const [parent, command] = await Promise.all([readFile(`/proc/${pid}/stat`, 'utf8').then((text) => Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[1])), readFile(`/proc/${pid}/cmdline`, 'utf8')]).catch(() => []);
+    if (parent === child.pid && command.includes('planner.guard.toml')) guard = pid;
+  }
+  process.kill(guard, 'SIGKILL');
+  const metadata = `${places.planner}/.well-known/oauth-protected-resource/planner`;
+  let calls = 0, reply;
+  const impostor = http.createServer((request, response) => {
+    const { status, challenge } = reply(++calls);
+    response.writeHead(status, { 'content-type': 'application/json', ...(challenge && { 'www-authenticate': challenge }) }).end('{"saw":{}}');
+  });
+  for (let tries = 0; !impostor.listening; ++tries) {
+    assert.ok(tries < 200, 'the port is free');
+    impostor.listen(Number(new URL(places.planner).port), '127.0.0.1');
+    await Promise.race([once(impostor, 'listening'), once(impostor, 'error').then(() => new Promise((resolve) => { setTimeout(resolve, 25); }))]);
+  }
+  try {
+    const invalid = `Bearer error="invalid_token", resource_metadata="${metadata}"`;
+    const scope = `Bearer error="insufficient_scope", scope="mail.read", required_scope="mail.read", resource_metadata="${metadata}"`;
+    for (const [name, answer, wanted] of [
+      ['401 for ever', () => ({ status: 401, challenge: invalid }), 3], ['403 for ever', () => ({ status: 403, challenge: scope }), 3],
+      ['in turns', (call) => (call % 2 ? { status: 401, challenge: invalid } : { status: 403, challenge: scope }), 3],
+      ['no challenge', () => ({ status: 401 }), 1], ['of another resource', () => ({ status: 401, challenge: invalid.replace(metadata, 'https://evil.example/.well-known/oauth-protected-resource') }), 1],
+      ['nothing a token helps with', () => ({ status: 403, challenge: scope.replace('insufficient_scope', 'actor_unauthorized') }), 1],
+    ]) {
+      reply = answer;
+      calls = 0;
+      const { asked, text } = await visit();
+      assert.deepEqual([asked, calls], [wanted, wanted], name);
+      assert.match(text, /The API refused/, name);
+    }
+    // What it asked again for is what was missing, and with that it is content.
+    calls = 0;
+    reply = (call) => (call === 1 ? { status: 403, challenge: scope } : { status: 200 });
+    const helped = await visit();
+    assert.equal(helped.asked, 2);
+    assert.deepEqual(helped.scope.split(' ').sort(), ['calendar.read', 'calendar.write', 'mail.read']);
+    assert.match(helped.text, /looked at your week/);
+  } finally {
+    impostor.close();
+    impostor.closeAllConnections();
+  }
 });

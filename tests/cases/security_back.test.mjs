@@ -421,6 +421,48 @@ test('330 one answer for an unknown key, a bad signature and an expired proof', 
   assert.ok(new Set(reasons).size > 1, `the log knows more: ${reasons}`);
 });
 
+test('333 the memory of a running server, and what it was started with, are closed to other programs of its user', async () => {
+  const { spawn, execFile } = await import('node:child_process');
+  const { once } = await import('node:events');
+  const { chmod, chown, copyFile, mkdtemp, rm } = await import('node:fs/promises');
+  const { tmpdir } = await import('node:os');
+  const { join } = await import('node:path');
+  const { promisify } = await import('node:util');
+  // To root nothing is closed: there both are somebody else's.
+  const [uid, as] = process.getuid() === 0 ? [65_534, ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']] : [process.getuid(), []];
+  const start = (...words) => { const [program, ...rest] = [...as, ...words]; return spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/', env: { CANARY: 'a-secret-of-the-environment' } }); };
+  const read = (pid, what) => { const [program, ...rest] = [...as, 'head', '-c', '1000', `/proc/${pid}/${what}`]; return promisify(execFile)(program, rest); };
+  const folder = await mkdtemp(join(tmpdir(), 'behalf-cases-'));
+  const probe = net.createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address();
+  probe.close();
+  const running = [];
+  try {
+    await chmod(folder, 0o755);
+    await copyFile(process.env.BEHALF, join(folder, 'behalf'));
+    if (as.length) await chown(folder, uid, uid);
+    const init = start(join(folder, 'behalf'), 'init', join(folder, 'server'), '--port', String(port), '--issuer', `http://127.0.0.1:${port}`);
+    assert.deepEqual((await once(init, 'exit'))[0], 0);
+    const other = start('sleep', '60');
+    const ours = start(join(folder, 'behalf'), 'serve', '-c', join(folder, 'server', 'behalf.toml'));
+    running.push(other, ours);
+    for (let tries = 0; !await fetch(`http://127.0.0.1:${port}/readyz`).then(({ ok }) => ok, () => false); ++tries) {
+      assert.ok(tries < 400 && ours.exitCode === null, 'it serves');
+      await new Promise((resolve) => { setTimeout(resolve, 25); });
+    }
+    assert.match((await read(other.pid, 'environ')).stdout, /a-secret-of-the-environment/, 'of any other program it can be read');
+    for (const what of ['environ', 'mem', 'maps']) await assert.rejects(read(ours.pid, what), /Permission denied/, what);
+  } finally {
+    for (const child of running) {
+      const ended = once(child, 'exit');
+      child.kill('SIGTERM');
+      await ended;
+    }
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
 test('333, 334 no core, no secret in the environment or the command line', async () => {
   const { readFile } = await import('node:fs/promises');
   const commandLine = await readFile(`/proc/${server.child.pid}/cmdline`, 'utf8');

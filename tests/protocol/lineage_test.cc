@@ -153,6 +153,38 @@ TEST_F(Lineage, of_a_token_what_is_above_and_below_it) {
   EXPECT_TRUE(node(tree, beside).is_null());
 }
 
+TEST_F(Lineage, what_a_new_epoch_ends_is_told_though_it_has_no_record) {  // Q-07, P-16
+  const std::string t1 = server.flow("ca", "a1", "r1.read").text("access_token");
+  const std::string t2 = server.exchange("ca", t1, "a2").text("access_token");
+  const std::string t3 = server.exchange("ca", t2, "a4").text("access_token");
+  ASSERT_NE(t3, "");
+  server.suspend("agent", "a2");
+  server.resume("agent", "a2");
+  server.clock.advance(Seconds{1});
+  const std::string later = server.exchange("ca", t1, "a2").text("access_token");
+  ASSERT_NE(later, "");
+  const auto expect_told = [&](const std::string& others) {
+    const json::Value tree = lineages(ask("grant=" + text_at(claims_of(t1), "grant_id")))[0];
+    for (const std::string& token : {t2, t3}) {
+      const json::Value told = node(tree, token);
+      EXPECT_EQ(text_at(told, "status"), "ended");
+      EXPECT_EQ(text_at(told, "cause"), "agent_suspended");
+      EXPECT_EQ(text_at(told, "ended_with"), "a2");
+      EXPECT_NE(text_at(told, "ended_at"), "");
+    }
+    for (const std::string& token : {t1, later}) {
+      const json::Value told = node(tree, token);
+      EXPECT_EQ(text_at(told, "status") + text_at(told, "cause"), others);
+      EXPECT_EQ(text_at(told, "ended_with"), "");
+    }
+  };
+  expect_told("active");
+  server.clock.advance(Seconds{3 * 86400});
+  expect_told("endedexpired");
+  purge_everything();
+  expect_told("endedexpired");
+}
+
 TEST_F(Lineage, of_software_for_itself) {
   server.change("clients", "a1-runtime", "grant_types", list({"client_credentials", kExchange}));
   const std::string own = server.token("a1-runtime", {{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}}).text("access_token");

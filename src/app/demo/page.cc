@@ -10,6 +10,10 @@ namespace behalf::app {
 namespace {
 
 constexpr size_t kMostFlows = 200;
+// So often a flow begins again because the API refuses what came of it: an API that refuses everything, or
+// somebody who answers in its place, must not keep the browser going round (draft-…-on-behalf-of-user, duties
+// of the client).
+constexpr int kMostRestarts = 2;
 constexpr const char* kCookie = "planner_state";
 
 http::Response page(int status, const std::string& title, const std::string& body) {
@@ -87,22 +91,25 @@ http::Response DemoPage::home() const {
 
 http::Response DemoPage::start(const http::Form& query) {
   Flow flow;
-  flow.verifier = random_text(32);
   flow.agent = query.get("agent") == kSearchAgent ? kSearchAgent : kCalendarAgent;
   flow.proof = query.get("proof") == kSearchAgent ? kSearchAgent : flow.agent;
+  flow.scope = flow.agent == kSearchAgent ? "calendar.read" : "calendar.read calendar.write";
+  return ask(std::move(flow));
+}
+
+http::Response DemoPage::ask(Flow flow) {
+  flow.verifier = random_text(32);
   const std::string state = random_text(16);
-  const bool is_search = flow.agent == kSearchAgent;
-  const std::string url =
-      world_.issuer() + "/authorize?" +
-      http::write_form({{"response_type", "code"},
-                        {"client_id", kPlanner},
-                        {"redirect_uri", world_.page + "/callback"},
-                        {"scope", is_search ? "calendar.read" : "calendar.read calendar.write"},
-                        {"resource", world_.planner_resource()},
-                        {"requested_actor", flow.agent},
-                        {"state", state},
-                        {"code_challenge", base64url(crypto::sha256(flow.verifier))},
-                        {"code_challenge_method", "S256"}});
+  const std::string url = world_.issuer() + "/authorize?" +
+                          http::write_form({{"response_type", "code"},
+                                            {"client_id", kPlanner},
+                                            {"redirect_uri", world_.page + "/callback"},
+                                            {"scope", flow.scope},
+                                            {"resource", world_.planner_resource()},
+                                            {"requested_actor", flow.agent},
+                                            {"state", state},
+                                            {"code_challenge", base64url(crypto::sha256(flow.verifier))},
+                                            {"code_challenge_method", "S256"}});
   {
     const std::lock_guard lock(mutex_);
     if (flows_.size() >= kMostFlows) flows_.clear();
@@ -155,14 +162,41 @@ http::Response DemoPage::finish(const http::Request& request, const http::Form& 
             block("The server answered " + std::to_string(answered.status), body.value_or(json::Value{})) +
             kBack);
   }
-  return call_api(flow, token);
+  return call_api(std::move(flow), token);
 }
 
-http::Response DemoPage::call_api(const Flow& flow, const std::string& token) const {
+bool DemoPage::is_worth_asking_again(const http::Response& refusal) const {
+  const std::string* challenge = refusal.headers.find("WWW-Authenticate");
+  if ((refusal.status != 401 && refusal.status != 403) || challenge == nullptr) return false;
+  // RFC 9728 §3.3: of another resource it says nothing about this one.
+  if (challenge_parameter(*challenge, "resource_metadata") !=
+      world_.planner() + "/.well-known/oauth-protected-resource/planner") {
+    return false;
+  }
+  const std::string error = challenge_parameter(*challenge, "error");
+  return error == "invalid_token" || error == "insufficient_scope";
+}
+
+http::Response DemoPage::call_api(Flow flow, const std::string& token) {
   http::ClientRequest call;
   call.headers.set("Authorization", "Bearer " + token);
   const http::Response answered = http::fetch(world_.planner_resource() + "/week", call);
   const auto body = json::parse(answered.body);
+  if (is_worth_asking_again(answered) && flow.restarts < kMostRestarts) {
+    ++flow.restarts;
+    const std::string more = challenge_parameter(*answered.headers.find("WWW-Authenticate"), "scope");
+    if (!more.empty()) flow.scope += " " + more;
+    return ask(std::move(flow));
+  }
+  if (answered.status != 200) {
+    return page(
+        200, "The API refused",
+        (flow.restarts == 0 ? std::string{}
+                            : "<p>Planner asked for another token " + std::to_string(flow.restarts) +
+                                  " times, and does not ask again by itself.</p>") +
+            block("The API answered " + std::to_string(answered.status), body.value_or(json::Value{})) +
+            kBack);
+  }
   return page(200, name_of_agent(flow.agent) + " looked at your week",
               block("The API answered " + std::to_string(answered.status), body.value_or(json::Value{})) +
                   block("The token says", decoded(token)) +

@@ -1,5 +1,6 @@
 // The demo's app for a browser: one page with a button that starts the real flow with PKCE, takes the answer
 // back, redeems the code with the agent's proof, calls the API, and shows the token and what the API saw.
+// Where the API says that another token would help, it asks for one, but not for ever.
 #pragma once
 
 #include <map>
@@ -23,12 +24,18 @@ class DemoPage {
     std::string verifier;
     std::string agent;  // the one the person is asked about
     std::string proof;  // the one that proves itself afterwards; another one is the attack
+    std::string scope;
+    int restarts = 0;  // because the API refused what came of it
   };
   http::Response answer(const http::Request& request);
   http::Response home() const;
   http::Response start(const http::Form& query);
+  // Sends the browser to the server with that question.
+  http::Response ask(Flow flow);
   http::Response finish(const http::Request& request, const http::Form& query);
-  http::Response call_api(const Flow& flow, const std::string& token) const;
+  http::Response call_api(Flow flow, const std::string& token);
+  // Whether a refusal of the API's says that a new token helps, and is to be believed.
+  bool is_worth_asking_again(const http::Response& refusal) const;
 
   const World& world_;
   std::mutex mutex_;
