@@ -55,7 +55,7 @@ def cpp_tests():
 
 
 def case_tests():
-    for path in sorted(path for folder in ("cases", "faults", "guard") for path in ROOT.glob(f"tests/{folder}/*.test.mjs")):
+    for path in sorted(path for folder in ("cases", "faults", "guard", "load") for path in ROOT.glob(f"tests/{folder}/*.test.mjs")):
         for title in re.findall(r"\btest\('((?:[^'\\]|\\.)*)'", path.read_text()):
             head = re.match(r"(?:(?:security )?(?:[A-S]-P?\d{2}|\d{1,3})(?:, | to )?)+", title)
             if head:

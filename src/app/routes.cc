@@ -80,6 +80,14 @@ console::Templates::Assets Assets::urls() const {
 http::Response Assets::style() const { return asset("style.css", "text/css; charset=utf-8"); }
 http::Response Assets::icon() const { return asset("icon.svg", "image/svg+xml"); }
 
+http::Limits public_limits(const std::string& issuer) {
+  const std::string base = path_of_issuer(issuer);
+  http::Limits limits;
+  limits.sheds_load = true;
+  limits.vital = {"/livez", "/readyz", base + "/revoke", base + "/ssf/poll"};
+  return limits;
+}
+
 http::Handler make_public_handler(oauth::Services& services, oauth::Transmitter& transmitter,
                                   oauth::StatusLists& status_lists, console::FrontChannel& pages,
                                   const Assets& assets, const http::Listen& listen) {

@@ -25,6 +25,7 @@ class Assets {
   std::string version_;
 };
 
+http::Limits public_limits(const std::string& issuer);
 http::Handler make_public_handler(oauth::Services& services, oauth::Transmitter& transmitter,
                                   oauth::StatusLists& status_lists, console::FrontChannel& front_channel,
                                   const Assets& assets, const http::Listen& listen);

@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "app/config.h"
+#include "app/routes.h"
 #include "app/runtime.h"
 #include "base/log.h"
 #include "crypto/hash.h"
@@ -50,7 +51,8 @@ int serve(const std::string& config_path) {
     http::Limits admin_limits;
     admin_limits.body_bytes = 16 * 1024 * 1024;
     http::Server admin(config->admin, admin_limits, 1, runtime.admin_handler());
-    http::Server server(config->listen, {}, config->threads, runtime.public_handler());
+    http::Server server(config->listen, public_limits(config->settings.issuer), config->threads,
+                        runtime.public_handler());
     std::fprintf(stderr, "behalf serves %s on %s port %u, administration on %s\n",
                  config->settings.issuer.c_str(), config->listen.address.c_str(),
                  static_cast<unsigned>(server.port()), config->admin.unix_path.c_str());

@@ -111,6 +111,7 @@ struct Guard::Parts {
     http::Limits limits;
     limits.header_line_bytes = kHeaderLine;
     limits.any_content_coding = true;
+    if (settings.health) limits.vital = {"/livez", "/readyz"};
     if (settings.dialect == Dialect::kProxy) {
       limits.body_bytes = settings.max_body;
       limits.refuse_http_1_0 = true;

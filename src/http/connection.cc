@@ -14,9 +14,21 @@ namespace {
 constexpr uint64_t kNever = UINT64_MAX;
 constexpr size_t kLingerBytes = 1024 * 1024;
 constexpr Seconds kLingerTime{2};
+constexpr Seconds kBriefTime{2};
 // What is read of a refused request's body so that its connection can serve another.
 constexpr size_t kDropBytes = 64 * 1024;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+// The same every time, and made once: under load most answers are this one.
+const Response& come_back() {
+  static const Response later = [] {
+    Response response = json_response(503, R"({"error":"temporarily_unavailable"})");
+    response.headers.set("Retry-After", "1");
+    response.headers.set("Cache-Control", "no-store");
+    return response;
+  }();
+  return later;
+}
 
 }  // namespace
 
@@ -25,7 +37,7 @@ Awaitable<void> Connection::serve(std::unique_ptr<Connection> connection) {
   const Shared& shared = self.worker_.shared();
   bool open = true;
   if (shared.tls) {
-    self.enter(Phase::kHandshake, self.limits().header_time);
+    self.enter(Phase::kHandshake, self.patience(self.limits().header_time));
     self.wire_.tls.emplace(*shared.tls, self.wire_.socket.native_handle());
     open = co_await self.wire_.shake_hands();
   }
@@ -33,11 +45,18 @@ Awaitable<void> Connection::serve(std::unique_ptr<Connection> connection) {
     const int status = co_await self.receive();
     if (status == kGone) break;
     if (status != kFine) {
-      co_await self.refuse(text_response(status, reason_phrase(status)));
+      // Not as an argument of the call: GCC 12 ends such a temporary twice.
+      Response refusal = status == 503 ? come_back() : text_response(status, reason_phrase(status));
+      co_await self.refuse(std::move(refusal));
       break;
     }
     if (shared.front) {
       open = co_await self.follow_front();
+      if (self.is_brief()) open = false;
+    } else if (self.worker_.sheds_this_one() && !self.is_vital()) {
+      self.phase_ = Phase::kAnswering;
+      self.deadline_ = self.request_deadline_;
+      open = co_await self.answer(come_back());
     } else {
       self.phase_ = Phase::kAnswering;
       self.deadline_ = self.request_deadline_;
@@ -62,6 +81,7 @@ Awaitable<bool> Connection::answer(const Response& response) {
   // Nearly every answer fits the socket's buffer, and then nothing has to wait.
   if (!wire_.send_now(rest)) co_return false;
   if (!rest.empty()) {
+    deadline_ = std::min(deadline_, worker_.tick_within(limits().send_time));
     const bool sent = co_await wire_.send(rest);
     if (!sent) co_return false;
   }
@@ -193,6 +213,23 @@ void Connection::cut() {
   wire_.cut();
 }
 
+bool Connection::give_way() {
+  if (gave_way_ || phase_ == Phase::kAnswering || phase_ == Phase::kRelaying) return false;
+  gave_way_ = true;
+  cut();
+  return true;
+}
+
+bool Connection::is_vital() const {
+  const auto& vital = limits().vital;
+  return std::find(vital.begin(), vital.end(), request_.path) != vital.end();
+}
+
+// How long it may take, of what connections usually may.
+Seconds Connection::patience(Seconds usual) const {
+  return is_brief() ? Seconds{std::min(usual.count, kBriefTime.count)} : usual;
+}
+
 void Connection::release_memory() {
   wire_.release_memory();
   if (output_.capacity() > Wire::kIdleBytes) output_ = std::string();
@@ -207,7 +244,7 @@ Awaitable<int> Connection::fill() {
 }
 
 Awaitable<int> Connection::receive() {
-  enter(Phase::kIdle, limits().idle_time);
+  enter(Phase::kIdle, patience(limits().idle_time));
   scanner_.reset();
   head_ = Head();
   request_.method.clear();
@@ -217,7 +254,8 @@ Awaitable<int> Connection::receive() {
   for (;;) {
     if (!wire_.received().empty()) {
       if (phase_ == Phase::kIdle) {
-        enter(Phase::kHead, limits().header_time);
+        phase_ = Phase::kHead;
+        deadline_ = worker_.tick_within(patience(limits().header_time));
         request_deadline_ = worker_.tick_in(limits().request_time);
         deadline_ = std::min(deadline_, request_deadline_);
       }
@@ -236,13 +274,15 @@ Awaitable<int> Connection::receive() {
   head_ = *head;
   wire_.consume(size);
   name_peer();
+  if (is_brief() && !is_vital()) co_return 503;
   if (!has_body() || worker_.shared().front) co_return kFine;
   const int status = co_await receive_body(limits().body_bytes);
   co_return status;
 }
 
 Awaitable<int> Connection::receive_body(size_t limit) {
-  enter(Phase::kBody, limits().body_time);
+  phase_ = Phase::kBody;
+  deadline_ = worker_.tick_within(limits().body_time);
   deadline_ = std::min(deadline_, request_deadline_);
   if (head_.wants_continue && wire_.received().empty()) {
     const bool sent = co_await wire_.send(kContinue);
@@ -323,7 +363,7 @@ void Connection::complete(std::optional<Answer> answer) {
 // True if the connection may serve another request.
 bool Connection::write_response(const Response& response) {
   output_.clear();
-  const bool close = !head_.keep_alive || response.close || worker_.is_stopping();
+  const bool close = !head_.keep_alive || response.close || is_brief() || worker_.is_stopping();
   const Persistence persistence = close ? Persistence::kClose : Persistence::kKeepAlive;
   const BodyRule rule = request_.method == "HEAD" ? BodyRule::kLeaveOut : BodyRule::kSend;
   if (!write_answer(output_, response, rule, persistence, worker_.date())) {

@@ -15,6 +15,8 @@ struct Server::Impl {
       : unix_path(listen.unix_path) {
     shared.limits = limits;
     shared.limits.connections = affordable_connections(limits.connections);
+    const size_t reserve = std::min(shared.limits.connections / 4, kReservedConnections);
+    shared.reserve = std::max<size_t>(reserve / std::max(1U, threads), 1);
     shared.handler = std::move(handler);
     shared.front = std::move(front);
     shared.trusted_proxies = canonical_addresses(listen.trusted_proxies);

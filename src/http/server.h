@@ -39,10 +39,15 @@ struct Limits {
   Seconds header_time{10};  // from the first byte of a request to the end of its header
   Seconds body_time{15};
   Seconds request_time{30};  // from the request to the end of the answer
+  Seconds send_time{15};     // until the client has taken an answer
   Seconds idle_time{75};     // keep-alive
   size_t connections = 10'000;
   bool refuse_http_1_0 = false;     // 400: it knows no Host, and nothing a proxy in front of an API needs
   bool any_content_coding = false;  // otherwise a request's body must be as it is (415)
+  // Where more is asked than can be answered, answer some 503 with Retry-After instead of all too late.
+  bool sheds_load = false;
+  // Paths that are served where others are refused for load or for want of connections: health, revocation.
+  std::vector<std::string> vital;
 };
 
 struct TlsFiles {

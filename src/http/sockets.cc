@@ -22,7 +22,8 @@ namespace behalf::http {
 namespace {
 
 constexpr int kBacklog = 4096;
-constexpr rlim_t kSpareDescriptors = 64;  // for the store, the log and outbound calls
+// For the store, the log, outbound calls, and the reserve.
+constexpr rlim_t kSpareDescriptors = 64 + kReservedConnections;
 
 [[noreturn]] void fail(const std::string& what) {
   throw std::system_error(errno, std::generic_category(), what);
@@ -195,6 +196,11 @@ std::vector<std::string> canonical_addresses(const std::vector<std::string>& tex
 size_t affordable_connections(size_t wanted) {
   rlimit descriptors{};
   if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0 || descriptors.rlim_cur == RLIM_INFINITY) return wanted;
+  const rlim_t needed = std::min<rlim_t>(wanted + kSpareDescriptors, descriptors.rlim_max);
+  if (descriptors.rlim_cur < needed) {
+    const rlimit raised{needed, descriptors.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) descriptors.rlim_cur = needed;
+  }
   const rlim_t spare = std::min(kSpareDescriptors, descriptors.rlim_cur / 2);
   return std::min<size_t>(wanted, descriptors.rlim_cur - spare);
 }

@@ -49,7 +49,11 @@ std::string canonical_address(std::string_view text);
 // For each of a list, where "unix" is allowed too; throws std::runtime_error naming one that is none.
 std::vector<std::string> canonical_addresses(const std::vector<std::string>& texts);
 
-// `wanted`, or fewer where the system's limit on descriptors would not leave some for everything else.
+// What the server keeps beyond its limit on connections: see Connection::Stay.
+inline constexpr size_t kReservedConnections = 256;
+
+// `wanted`, or fewer where the system's limit on descriptors would not leave some for everything else. Raises
+// the process's own limit as far as the system lets it and this needs.
 size_t affordable_connections(size_t wanted);
 
 // Writing to a connection the peer has closed is an error to handle, not a signal that ends the process.

@@ -16,15 +16,34 @@ constexpr std::chrono::milliseconds kTick{1000 / Worker::kTicksPerSecond};
 constexpr std::chrono::milliseconds kAcceptPause{100};  // when descriptors or memory are short
 constexpr int kAcceptBatch = 64;
 
+// How far a loop may be behind before it refuses some of what arrives, and how far when it refuses nearly
+// all.
+using Lag = Worker::Lag;
+constexpr Lag kTolerable{50};
+constexpr Lag kIntolerable{400};
+constexpr double kMostShed = 0.97;  // of what arrives: whoever waits for a commit must not run dry
+constexpr Lag kNoticeable{50};      // watched closely from here on
+constexpr int kCrowd = 256;         // fewer who wait are no overload, however slow a machine is
+constexpr std::chrono::milliseconds kCalmWatch{250};
+constexpr std::chrono::milliseconds kCloseWatch{25};
+
 }  // namespace
 
 std::list<Connection*>::iterator Worker::add(Connection* connection) {
   const auto place = connections_.insert(connections_.end(), connection);
   shared_.connections.fetch_add(1, std::memory_order_relaxed);
+  if (connection->is_brief()) {
+    brief_.push_back(connection);
+    shared_.brief.fetch_add(1, std::memory_order_relaxed);
+  }
   return place;
 }
 
 void Worker::remove(std::list<Connection*>::iterator place) {
+  if ((*place)->is_brief()) {
+    std::erase(brief_, *place);
+    shared_.brief.fetch_sub(1, std::memory_order_relaxed);
+  }
   connections_.erase(place);
   shared_.connections.fetch_sub(1, std::memory_order_relaxed);
   finish_if_drained();
@@ -35,6 +54,7 @@ void Worker::run() {
   tell_time();
   asio::co_spawn(io_, accept_all(), asio::detached);
   asio::co_spawn(io_, sweep(), asio::detached);
+  if (shared_.limits.sheds_load) asio::co_spawn(io_, watch(), asio::detached);
   io_.run();  // ends when the last connection has, after begin_stop()
   set_current(nullptr);
 }
@@ -57,6 +77,7 @@ void Worker::finish_if_drained() {
   drained_ = true;
   links_.clear();
   sweep_timer_.cancel();
+  watch_timer_.cancel();
   const std::lock_guard lock(shared_.mutex);
   --shared_.busy_loops;
   shared_.drained.notify_all();
@@ -89,8 +110,13 @@ bool Worker::accept_some() {
       if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) continue;
       return false;
     }
-    // Over the limit the newest is shed: those who are here are served.
-    if (shared_.connections.load(std::memory_order_relaxed) >= shared_.limits.connections) continue;
+    // Over the limit the newest is shed: those who are here are served. It may say what it wants, so that
+    // health can be asked for and everybody else is told to come back, as far as the reserve goes.
+    const size_t brief = shared_.brief.load(std::memory_order_relaxed);
+    const size_t staying = shared_.connections.load(std::memory_order_relaxed) - brief;
+    const bool is_full = staying >= shared_.limits.connections;
+    const bool must_evict = is_full && brief_.size() >= shared_.reserve;
+    if (must_evict && !evict_brief()) continue;
     try {
       const int protocol = address.ss_family == AF_UNIX ? 0 : IPPROTO_TCP;
       if (protocol == IPPROTO_TCP) {
@@ -101,12 +127,49 @@ bool Worker::accept_some() {
       accepted.release();
       error_code ignored;
       socket.native_non_blocking(true, ignored);
-      auto connection = std::make_unique<Connection>(*this, std::move(socket), peer_name(address));
+      const auto stay = is_full ? Connection::Stay::kBrief : Connection::Stay::kLong;
+      auto connection = std::make_unique<Connection>(*this, std::move(socket), peer_name(address), stay);
       asio::co_spawn(io_, Connection::serve(std::move(connection)), asio::detached);
     } catch (const std::exception&) {
       return false;  // out of memory: as if the system could not give us one
     }
+    // Who gave way has a descriptor until the loop comes round to it; and nobody gives way unheard.
+    if (is_full && brief_.size() >= shared_.reserve) break;
   }
+  return true;
+}
+
+// The oldest of the reserve has had its chance. False if all of them are on their way out, or being answered.
+bool Worker::evict_brief() {
+  return std::any_of(brief_.begin(), brief_.end(),
+                     [](Connection* connection) { return connection->give_way(); });
+}
+
+// A timer that is due stands in line behind everything that was ready before it: how late it is handled is
+// how long requests wait, and those that are handled while it is overdue have waited longer than that. It
+// counts only when many requests stood before the timer: a process that was paused is late as well.
+Awaitable<void> Worker::watch() {
+  Lag before{0};
+  while (!drained_) {
+    error_code failure;
+    watch_due_ = SteadyTime::now() + (before < kNoticeable ? kCalmWatch : kCloseWatch);
+    overdue_requests_ = 0;
+    watch_timer_.expires_at(watch_due_);
+    co_await watch_timer_.async_wait(asio::redirect_error(kAwait, failure));
+    const Lag lag = SteadyTime::now() - watch_due_;
+    known_lag_ = overdue_requests_ < kCrowd ? Lag{0} : lag;
+    before = lag;
+  }
+}
+
+bool Worker::sheds_this_one() {
+  if (!shared_.limits.sheds_load) return false;
+  Lag lag = known_lag_;
+  const auto now = SteadyTime::now();
+  if (now > watch_due_ && ++overdue_requests_ >= kCrowd) lag = std::max(lag, Lag(now - watch_due_));
+  shed_debt_ += std::clamp((lag - kTolerable) / (kIntolerable - kTolerable), 0.0, kMostShed);
+  if (shed_debt_ < 1) return false;
+  shed_debt_ -= 1;
   return true;
 }
 

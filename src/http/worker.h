@@ -31,7 +31,9 @@ struct Shared {
   Front front;
   std::vector<std::string> trusted_proxies;
   std::optional<TlsContext> tls;
+  size_t reserve = 0;  // connections of each loop over the limit, for one request each
   std::atomic<size_t> connections = 0;
+  std::atomic<size_t> brief = 0;  // of these, those of the reserve
 
   std::mutex mutex;
   std::condition_variable drained;
@@ -43,9 +45,15 @@ class Connection;
 class Worker final : public Loop {
  public:
   static constexpr uint64_t kTicksPerSecond = 2;
+  using SteadyTime = std::chrono::steady_clock;
+  using Lag = std::chrono::duration<double, std::milli>;
 
   Worker(Shared& shared, Descriptor listening)
-      : shared_(shared), listener_(io_, listening.release()), sweep_timer_(io_), pause_(io_) {}
+      : shared_(shared),
+        listener_(io_, listening.release()),
+        sweep_timer_(io_),
+        watch_timer_(io_),
+        pause_(io_) {}
 
   void post(std::function<void()> work) override { asio::post(io_, std::move(work)); }
 
@@ -61,16 +69,24 @@ class Worker final : public Loop {
   bool is_stopping() const { return stopping_; }
   const std::string& date() const { return date_; }
   uint64_t tick() const { return tick_; }
+  // A deadline that is not before the span is over, and one that is not after.
   uint64_t tick_in(Seconds span) const {
     return tick_ + static_cast<uint64_t>(span.count) * kTicksPerSecond + 1;
   }
+  uint64_t tick_within(Seconds span) const {
+    return tick_ + static_cast<uint64_t>(span.count) * kTicksPerSecond;
+  }
   std::list<Connection*>::iterator add(Connection* connection);
   void remove(std::list<Connection*>::iterator place);
+  // Whether the request at hand is one of those to be refused because the loop is behind.
+  bool sheds_this_one();
 
  private:
   Awaitable<void> accept_all();
   bool accept_some();
+  bool evict_brief();
   Awaitable<void> sweep();
+  Awaitable<void> watch();
   void tell_time();
   void finish_if_drained();
 
@@ -78,9 +94,15 @@ class Worker final : public Loop {
   asio::io_context io_{1};
   asio::posix::basic_stream_descriptor<Executor> listener_;
   Timer sweep_timer_;
+  Timer watch_timer_;
   Timer pause_;
   Links links_;
   std::list<Connection*> connections_;
+  std::vector<Connection*> brief_;  // oldest first
+  SteadyTime::time_point watch_due_;
+  int overdue_requests_ = 0;  // handled since then, before the timer
+  Lag known_lag_{0};
+  double shed_debt_ = 0;  // parts of requests that should have been refused
   uint64_t tick_ = 0;
   int64_t second_ = 0;
   std::string date_;
@@ -90,8 +112,15 @@ class Worker final : public Loop {
 
 class Connection {
  public:
-  Connection(Worker& worker, Socket socket, std::string peer)
-      : worker_(worker), wire_(std::move(socket)), peer_(std::move(peer)), place_(worker.add(this)) {}
+  // kBrief: over the limit, and here for one request, at once; refused unless it is vital.
+  enum class Stay { kLong, kBrief };
+
+  Connection(Worker& worker, Socket socket, std::string peer, Stay stay)
+      : worker_(worker),
+        wire_(std::move(socket)),
+        peer_(std::move(peer)),
+        stay_(stay),
+        place_(worker.add(this)) {}
   ~Connection() { worker_.remove(place_); }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -102,6 +131,9 @@ class Connection {
   void check_deadline(uint64_t tick);
   void begin_stop();
   void cut();
+  bool is_brief() const { return stay_ == Stay::kBrief; }
+  // Ends it for another's sake; false if that has been done already, or it is being answered.
+  bool give_way();
 
  private:
   enum class Phase { kHandshake, kIdle, kHead, kBody, kAnswering, kRelaying, kLingering };
@@ -115,6 +147,8 @@ class Connection {
     deadline_ = worker_.tick_in(span);
   }
   bool has_body() const { return head_.content_length > 0 || head_.chunked; }
+  bool is_vital() const;
+  Seconds patience(Seconds usual) const;
   void release_memory();
   void name_peer();
   void begin_handler();
@@ -138,7 +172,9 @@ class Connection {
   Worker& worker_;
   Wire wire_;
   std::string peer_;
+  Stay stay_;
   std::list<Connection*>::iterator place_;
+  bool gave_way_ = false;
 
   Phase phase_ = Phase::kHandshake;
   uint64_t deadline_ = UINT64_MAX;

@@ -1,9 +1,11 @@
-// What the fault tests add to the cast: a PostgreSQL cluster of their own, and a second server over the same store.
+// What the fault tests add to the cast: a PostgreSQL cluster of their own, a second server over the same store, and a load
+// generator that costs little.
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readdirSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -94,3 +96,65 @@ export async function startTwin(server) {
 
 // `count` calls, spread over the servers, all at once.
 export const race = (servers, count, call) => Promise.all(Array.from({ length: count }, (_, index) => call(servers[index % servers.length], index)));
+
+// ---- Load ----
+
+// What a process has cost so far, in seconds of a processor; what it has in memory, in megabytes.
+export async function processorTime(pid) {
+  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+export const resident = async (pid) => Number((await readFile(`/proc/${pid}/status`, 'utf8')).match(/VmRSS:\s+(\d+)/)[1]) / 1024;
+
+// The server on one core, who offers it load on another, where there are two; both before whatever else wants them, where we may.
+const isPinned = availableParallelism() > 1;
+const isRoot = process.getuid() === 0;
+export function pin(server) {
+  if (isPinned) execFileSync('taskset', ['-a', '-p', '-c', '0', String(server.child.pid)], { stdio: 'ignore' });
+  if (isRoot) execFileSync('renice', ['-n', '-15', ...readdirSync(`/proc/${server.child.pid}/task`)], { stdio: 'ignore' });
+}
+
+// Waits for a fact.
+export async function until(fact, what, milliseconds = 10_000) {
+  for (const end = Date.now() + milliseconds; !await fact(); await pause(20)) assert.ok(Date.now() < end, `in time: ${what}`);
+}
+
+// offer.cc and slow.cc, built.
+export class Offer {
+  static async build() {
+    const offer = new Offer();
+    offer.folder = await mkdtemp('/tmp/behalf-offer-');
+    for (const name of ['offer', 'slow']) {
+      await run('g++', ['-std=c++20', '-O2', '-Wall', '-Wextra', '-Werror', '-o', join(offer.folder, name), new URL(`../load/${name}.cc`, import.meta.url).pathname]);
+    }
+    return offer;
+  }
+  // A form post by that client, as bytes.
+  async request(server, client, path, form) {
+    const body = new URLSearchParams(form).toString();
+    const file = join(this.folder, 'request');
+    await writeFile(file, `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nAuthorization: ${server.basic(client).authorization}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    return file;
+  }
+  // `rate`: requests a second, whatever is answered; 0: on each connection the next one when the last is answered.
+  async run(server, file, { connections, rate = 0, seconds }) {
+    return this._run('offer', server.port, connections, rate, seconds, file);
+  }
+  async slow(server, file, { connections, seconds, drips, reads }) {
+    return this._run('slow', server.port, connections, seconds, file, drips ? 1 : 0, reads ? 1 : 0);
+  }
+  async _run(name, ...words) {
+    const all = [...(isRoot ? ['nice', '-n', '-15'] : []), ...(isPinned ? ['taskset', '-c', '1'] : []), join(this.folder, name), ...words.map(String)];
+    const { stdout } = await run(all[0], all.slice(1));
+    return JSON.parse(stdout);
+  }
+  remove() { return rm(this.folder, { recursive: true, force: true }); }
+}
+
+// Raises this process's own limit on descriptors; why not, where that cannot be.
+export function wantDescriptors(count) {
+  try {
+    execFileSync('prlimit', ['--pid', String(process.pid), `--nofile=${count}:${count}`], { stdio: 'pipe' });
+    return false;
+  } catch (fault) { return `this test needs ${count} descriptors: ${fault.stderr}`; }
+}

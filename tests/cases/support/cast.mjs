@@ -241,8 +241,8 @@ export class Server {
 
   // `config`: lines for the end of behalf.toml. `clock`: with a wall clock that advance() moves. `store`: the line of [store],
   // where it is not SQLite in the folder. `folder`: an empty one to use, and to remove.
-  // `https`: where it speaks TLS, as { address, certificate, key }.
-  static async start({ config = '', clock = false, store, folder, https, change = () => {} } = {}) {
+  // `https`: where it speaks TLS, as { address, certificate, key }. `within`: a command that starts it, with limits of its own.
+  static async start({ config = '', clock = false, store, folder, https, within = [], change = () => {} } = {}) {
     if (!binary) throw new Error('BEHALF does not name the binary to test');
     const server = new Server();
     server.folder = folder ?? await mkdtemp(join(tmpdir(), 'behalf-cases-'));
@@ -250,6 +250,7 @@ export class Server {
     server.port = await freePort();
     server.issuer = https ? `https://${https.address}:${server.port}` : `http://127.0.0.1:${server.port}`;
     server.hasClock = clock;
+    server.within = within;
     for (const id of ['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a-picky', 'a-elsewhere', 'a-last', 'ag', 'as', 'child', 'm1-child', 'other-child', 'cg', 'stranger']) server.keys[id] = makeKey(`${id}-1`);
     server.state = stateOfTheCast(server.keys);
     change(server.state);
@@ -284,7 +285,8 @@ export class Server {
   async spawn() {
     const fake = process.env.LD_PRELOAD_FOR_SERVER ? { LD_PRELOAD: process.env.LD_PRELOAD_FOR_SERVER } : {};
     if (this.hasClock) await this._writeClock();
-    this.child = spawn(binary, ['serve', '-c', this.at('behalf.toml')], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...fake, ...this.clockEnvironment } });
+    const [program, ...words] = [...this.within, binary, 'serve', '-c', this.at('behalf.toml')];
+    this.child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...fake, ...this.clockEnvironment } });
     this.said = '';
     for (const stream of [this.child.stderr, this.child.stdout]) stream.on('data', (chunk) => { this.said += chunk; });
     this.ended = once(this.child, 'exit');
