@@ -131,7 +131,7 @@ class Transaction : public ReadTransaction {
   // Notes the use, at most once a minute per grant.
   virtual void touch_grant(const Grant& grant, UnixTime now) = 0;
 
-  // Lineage. A node with a place in a status list takes it.
+  // Lineage. A node with a place in a status list takes it. Returns what was recorded.
   virtual std::shared_ptr<const Node> insert_node(Node node) = 0;
   // The next place in the status lists, counted through all of them; never given twice.
   virtual int64_t take_status_place() = 0;
