@@ -35,7 +35,7 @@ class NotBuilt(Exception):
 
 
 def run(command, **more):
-    environment = dict(os.environ, CCACHE_NOHASHDIR="1", CCACHE_BASEDIR=str(SCRATCH))
+    environment = dict(os.environ, CCACHE_BASEDIR=str(SCRATCH))
     return subprocess.run(command, cwd=SCRATCH, env=environment, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, errors="replace", **more)
 
