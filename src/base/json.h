@@ -150,4 +150,25 @@ class ObjectWriter {
   bool first_ = true;
 };
 
+// The same for an array, an element at a time.
+class ArrayWriter {
+ public:
+  explicit ArrayWriter(std::string& out) : out_(out) { out_.push_back('['); }
+  ArrayWriter(const ArrayWriter&) = delete;
+  ArrayWriter& operator=(const ArrayWriter&) = delete;
+
+  // The caller appends the next element, a whole JSON text, to what is returned.
+  std::string& next() {
+    if (!first_) out_.push_back(',');
+    first_ = false;
+    return out_;
+  }
+  void add(std::string_view text) { append_string(next(), text); }
+  void end() { out_.push_back(']'); }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
 }  // namespace behalf::json

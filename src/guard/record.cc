@@ -55,13 +55,9 @@ void add_bounded_unless_empty(json::ObjectWriter& writer, std::string_view name,
 
 void add_list(json::ObjectWriter& writer, std::string_view name, const std::vector<std::string>& texts) {
   if (texts.empty()) return;
-  std::string& out = writer.open(name);
-  char before = '[';
-  for (const std::string& text : texts) {
-    out.push_back(std::exchange(before, ','));
-    append_bounded(out, text);
-  }
-  out.push_back(']');
+  json::ArrayWriter list(writer.open(name));
+  for (const std::string& text : texts) append_bounded(list.next(), text);
+  list.end();
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "model/audit.h"
 
-#include <utility>
 
 namespace behalf {
 
@@ -21,13 +20,9 @@ std::string canonical_json(const AuditRecord& record, int64_t sequence, UnixTime
       .add_unless_empty("client", record.client)
       .add_unless_empty("agent", record.agent);
   if (!record.chain.empty()) {
-    std::string& list = writer.open("chain");
-    char before = '[';
-    for (const Actor& actor : record.chain.actors) {
-      list.push_back(std::exchange(before, ','));
-      json::append_string(list, actor.id);
-    }
-    list.push_back(']');
+    json::ArrayWriter list(writer.open("chain"));
+    for (const Actor& actor : record.chain.actors) list.add(actor.id);
+    list.end();
   }
   writer.add_unless_empty("grant", record.grant)
       .add_unless_empty("node", record.node)

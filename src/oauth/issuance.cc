@@ -30,14 +30,11 @@ std::string_view profile_of(SubjectKind kind) {
 void add_via(json::ObjectWriter& writer, const Node& node) {
   const auto is_shown = [&](const ClientStamp& client) { return client.id != node.client; };
   if (std::none_of(node.via.begin(), node.via.end(), is_shown)) return;
-  std::string& list = writer.open("via");
-  char before = '[';
+  json::ArrayWriter list(writer.open("via"));
   for (const ClientStamp& client : node.via) {
-    if (!is_shown(client)) continue;
-    list.push_back(std::exchange(before, ','));
-    json::append_string(list, client.id.text());
+    if (is_shown(client)) list.add(client.id.text());
   }
-  list.push_back(']');
+  list.end();
 }
 
 // {"iss","sub","sub_profile","agent_instance","act"}, newest outermost (RFC 8693 §4.1; D-26, D-52), the first
@@ -59,15 +56,13 @@ void add_act(json::ObjectWriter& writer, const std::string& issuer, const Delega
 }
 
 void add_amr(json::ObjectWriter& writer, std::string_view methods) {
-  std::string& list = writer.open("amr");  // RFC 8176: one string a method
-  char before = '[';
+  json::ArrayWriter list(writer.open("amr"));  // RFC 8176: one string a method
   while (!methods.empty()) {
     const size_t space = methods.find(' ');
-    list.push_back(std::exchange(before, ','));
-    json::append_string(list, methods.substr(0, space));
+    list.add(methods.substr(0, space));
     methods = space == std::string_view::npos ? std::string_view{} : methods.substr(space + 1);
   }
-  list.push_back(']');
+  list.end();
 }
 
 }  // namespace

@@ -82,18 +82,16 @@ std::string write_document(const Node& node) {
       .add("scope", node.scope.text())
       .add_unless_empty("resource", node.resource.text());
   if (!node.chain.empty()) {
-    std::string& list = writer.open("chain");
-    char before = '[';
+    json::ArrayWriter list(writer.open("chain"));
     for (const Actor& actor : node.chain.actors) {
-      list.push_back(std::exchange(before, ','));
-      json::ObjectWriter hop(list);
+      json::ObjectWriter hop(list.next());
       hop.add("id", actor.id)
           .add("kind", static_cast<int64_t>(actor.kind))
           .add("epoch", actor.epoch)
           .add_unless_empty("instance", actor.instance)
           .end();
     }
-    list.push_back(']');
+    list.end();
   }
   if (node.offline) writer.add_bool("offline", true);
   if (node.is_actor_token) writer.add_bool("actor_token", true);
@@ -106,14 +104,12 @@ std::string write_document(const Node& node) {
   }
   add_resources(writer, node.resources);
   if (!node.via.empty()) {
-    std::string& list = writer.open("via");
-    char before = '[';
+    json::ArrayWriter list(writer.open("via"));
     for (const ClientStamp& client : node.via) {
-      list.push_back(std::exchange(before, ','));
-      json::ObjectWriter stamp(list);
+      json::ObjectWriter stamp(list.next());
       stamp.add("id", client.id.text()).add("epoch", client.epoch).end();
     }
-    list.push_back(']');
+    list.end();
   }
   writer.end();
   return text;

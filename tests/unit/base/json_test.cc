@@ -184,5 +184,18 @@ TEST(Json, object_writer_writes_members_in_order) {
   EXPECT_EQ(empty, "{}");
 }
 
+TEST(Json, array_writer_writes_elements_in_order) {
+  std::string text;
+  ArrayWriter writer(text);
+  writer.add("a\"b");
+  writer.next() += "1";
+  ObjectWriter(writer.next()).end();
+  writer.end();
+  EXPECT_EQ(text, R"(["a\"b",1,{}])");
+  std::string empty;
+  ArrayWriter(empty).end();
+  EXPECT_EQ(empty, "[]");
+}
+
 }  // namespace
 }  // namespace behalf::json
