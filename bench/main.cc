@@ -253,7 +253,11 @@ int bench(const std::vector<std::string>& words) {
     decisions.emplace(server);
   }
   Traffic traffic(server, agents);
-  const Stage stage{server, traffic, key, guard ? &*guard : nullptr, echo ? &*echo : nullptr,
+  const Stage stage{server,
+                    traffic,
+                    key,
+                    guard ? &*guard : nullptr,
+                    echo ? &*echo : nullptr,
                     decisions ? &*decisions : nullptr};
   for (const Row* row : rows) measure(*row, count / 4, stage, {});  // warm
   std::vector<std::vector<Run>> runs(rows.size());

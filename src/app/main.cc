@@ -198,7 +198,8 @@ int main(int argc, char** argv) {
   add_json(lineage);
   auto* question = lineage->add_option_group("of what");
   question->add_option("--grant", lineage_query.grant, "one consent");
-  question->add_option("--token", lineage_query.token, "one code or token by its id (jti), what is above and below it");
+  question->add_option("--token", lineage_query.token,
+                       "one code or token by its id (jti), what is above and below it");
   question->add_option("--user", lineage_query.user, "everything this person allowed");
   question->add_option("--agent", lineage_query.agent, "everything this agent acted in");
   question->require_option(1);

@@ -115,7 +115,7 @@ Result<StateFile, std::string> read_state_file(const std::string& path) {
     return result;
   } catch (const toml::parse_error& fault) {
     return Refused<std::string>{one_line(path + ":" + std::to_string(fault.source().begin.line) + ": " +
-                                std::string(fault.description()))};
+                                         std::string(fault.description()))};
   } catch (const Complaint& complaint) {
     return Refused{one_line(complaint.text)};
   }

@@ -79,11 +79,11 @@ http::Response FrontChannel::respond(const oauth::ReturnAddress& to,
 Task<http::Response> FrontChannel::refuse_with_page(Call& call, OAuthError refusal, int status) {
   co_await oauth::record_refusal(call, refusal);
   http::Response response =
-      page(status, templates_.render(
-                       ErrorPage{.title = "This request cannot go on",
-                                 .message = refusal.description,
-                                 .hint = "Nothing was allowed. Go back to the app you came from and start again.",
-                                 .reference = call.audit.request_id}));
+      page(status, templates_.render(ErrorPage{
+                       .title = "This request cannot go on",
+                       .message = refusal.description,
+                       .hint = "Nothing was allowed. Go back to the app you came from and start again.",
+                       .reference = call.audit.request_id}));
   if (refusal.retry_after.count > 0)
     response.headers.set("Retry-After", std::to_string(refusal.retry_after.count));
   co_return response;
@@ -258,8 +258,8 @@ Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationReques
     }
     // Asking again and again until somebody says yes is no way to get consent.
     if (!refusal && limits.wait(oauth::Limits::Kind::kPrompt, {prompt})) {
-      refusal = error(ErrorCode::kAccessDenied, "the person was asked too often; try again later",
-                      "limit_prompts");
+      refusal =
+          error(ErrorCode::kAccessDenied, "the person was asked too often; try again later", "limit_prompts");
     }
   }
   if (refusal) {

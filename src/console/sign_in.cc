@@ -72,8 +72,8 @@ Task<http::Response> FrontChannel::login(http::Request& http_request) {
             call, error(ErrorCode::kInvalidRequest,
                         "This request has ended, or was opened in another browser.", "request_unusable"));
     }
-    // Counted before the password is looked at, so that many at once gain nothing. By address, so that a stranger locks
-    // nobody out; the same for people who do not exist.
+    // Counted before the password is looked at, so that many at once gain nothing. By address, so that a
+    // stranger locks nobody out; the same for people who do not exist.
     using Kind = oauth::Limits::Kind;
     oauth::Limits& limits = services_.limits;
     const std::string network = oauth::network_of(call.request.peer);
@@ -81,9 +81,9 @@ Task<http::Response> FrontChannel::login(http::Request& http_request) {
     if (!wait) wait = limits.wait(Kind::kAddress, {network});
     if (wait) {
       co_await oauth::record_refusal(call, oauth::too_many_requests(*wait, "limit_sign_in"));
-      http::Response response = login_page(
-          call, visitor, request ? &*request : nullptr, username,
-          "Too many attempts. Wait " + in_words(*wait) + " before you try again.", 429);
+      http::Response response =
+          login_page(call, visitor, request ? &*request : nullptr, username,
+                     "Too many attempts. Wait " + in_words(*wait) + " before you try again.", 429);
       response.headers.set("Retry-After", std::to_string(wait->count));
       co_return response;
     }
@@ -105,10 +105,11 @@ Task<http::Response> FrontChannel::login(http::Request& http_request) {
     if (verdict == oauth::PasswordPool::Verdict::kBusy) {
       refund();
       http::Response busy = page(
-          503, templates_.render(ErrorPage{.title = "Too many people sign in at this moment",
-                                           .message = "Nothing is wrong with your password; it was not looked at.",
-                                           .hint = "Try again in a few seconds.",
-                                           .reference = call.audit.request_id}));
+          503,
+          templates_.render(ErrorPage{.title = "Too many people sign in at this moment",
+                                      .message = "Nothing is wrong with your password; it was not looked at.",
+                                      .hint = "Try again in a few seconds.",
+                                      .reference = call.audit.request_id}));
       busy.headers.set("Retry-After", "2");
       co_return busy;
     }

@@ -5,9 +5,6 @@
 // escaped. Names from the registry also stand in <bdi>, so right-to-left text stays within its own bounds.
 #include "console/templates.h"
 
-#include "base/bytes.h"
-#include "crypto/hash.h"
-
 #include <ctemplate/template.h>
 #include <ctemplate/template_cache.h>
 #include <ctemplate/template_dictionary.h>
@@ -17,6 +14,7 @@
 #include <stdexcept>
 
 #include "base/bytes.h"
+#include "crypto/hash.h"
 
 namespace behalf::console {
 namespace {
@@ -273,7 +271,8 @@ Templates::Templates(std::span<const EmbeddedFile> files, Assets assets) {
   parsed->cache.Freeze();
   std::string words;
   for (const EmbeddedFile& file : files) {
-    if (file.name == "consent.html" || file.name == "agent.html" || file.name == "onward.html") words += file.text;
+    if (file.name == "consent.html" || file.name == "agent.html" || file.name == "onward.html")
+      words += file.text;
   }
   parsed->consent_version = hex(as_text(crypto::sha256(words))).substr(0, 12);
   parsed_ = std::move(parsed);

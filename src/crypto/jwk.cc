@@ -233,9 +233,9 @@ bool VerifyingKey::verify(std::string_view message, std::string_view signature) 
 }
 
 // RFC 7517 §5 wants keys that are not understood to be ignored, so that a set may hold encryption keys or
-// newer algorithms beside ours. STRICTER: a key of ours that is malformed, invalid or weak refuses the set, because
-// dropping it in silence would show up as "unknown key" somewhere else; so does the same `kid` twice for one
-// algorithm.
+// newer algorithms beside ours. STRICTER: a key of ours that is malformed, invalid or weak refuses the set,
+// because dropping it in silence would show up as "unknown key" somewhere else; so does the same `kid` twice
+// for one algorithm.
 Result<std::vector<VerifyingKey>, KeyFault> import_key_set(const json::Value& jwks) {
   const json::Value* member = jwks.find("keys");
   const json::Value::Array* entries = member == nullptr ? nullptr : member->array();

@@ -1,6 +1,5 @@
 #include "model/audit.h"
 
-
 namespace behalf {
 
 std::string canonical_json(const AuditRecord& record, int64_t sequence, UnixTime now) {

@@ -112,7 +112,7 @@ struct Node {
   std::optional<UnixTime> spent_at;
   std::optional<UnixTime> ended_at;
   std::string ended_cause;
-  NodeId successor;  // of a refresh token that was rotated
+  NodeId successor;                     // of a refresh token that was rotated
   std::optional<int64_t> status_place;  // in the status lists, counted through all of them
 };
 

@@ -124,7 +124,8 @@ class Reader {
       if (is_reserved_for_server(token) && server == ServerScopes::kRefused) {
         complain(std::string(name) + " has \"" + token + "\", which is reserved: nobody passes it on");
       } else if (is_reserved_for_server(token) && !server_scopes().contains(token)) {
-        complain(std::string(name) + " has \"" + token + "\"; those of this server are " + server_scopes().text());
+        complain(std::string(name) + " has \"" + token + "\"; those of this server are " +
+                 server_scopes().text());
       }
       set.add(token);
     }

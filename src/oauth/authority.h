@@ -36,8 +36,8 @@ Answer<ScopeSet> narrow(store::ReadTransaction& transaction, const std::optional
 ScopeSet server_scope_ceiling(store::ReadTransaction& transaction, const Client& client,
                               const Subject& subject);
 
-// What an access token still stands for: what was taken from its client, its agents, its person or its resource
-// since it was issued is no longer told of it and no longer passed on.
+// What an access token still stands for: what was taken from its client, its agents, its person or its
+// resource since it was issued is no longer told of it and no longer passed on.
 ScopeSet still_allowed(store::ReadTransaction& transaction, const Node& node, const Resource* resource);
 
 // Whether this agent may serve this client, person and resource, now. Empty: yes; otherwise the reason.

@@ -59,7 +59,8 @@ Task<http::Response> answer(Services& services, http::Request& request, std::str
 // `what` as a decision of its own where nothing else is to be done: records `call.audit`.
 Task<void> record(Call& call);
 
-// Denies and records. What a limit refuses is written at most ten times a second; a record says how many were not.
+// Denies and records. What a limit refuses is written at most ten times a second; a record says how many were
+// not.
 Task<void> record_refusal(Call& call, const OAuthError& error);
 
 // Denies, records, answers.

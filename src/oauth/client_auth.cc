@@ -138,7 +138,8 @@ Answer<AuthenticatedClient> prove_client(const Call& call, const PresentedClient
 Answer<AuthenticatedClient> authenticate_client(Call& call, const http::Form& form) {
   const PresentedClient presented = TRY(read_presented(call.request, form));
   if (is_registry_id(presented.client_id)) call.audit.client = presented.client_id;
-  // Before any signature is looked at. Counted by address as well: a stranger's failures are not the client's.
+  // Before any signature is looked at. Counted by address as well: a stranger's failures are not the
+  // client's.
   Limits& limits = call.services.limits;
   const std::string network = network_of(call.request.peer);
   if (const auto wait = limits.wait(Limits::Kind::kStranger, {presented.client_id, network}))

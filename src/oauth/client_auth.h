@@ -37,8 +37,8 @@ class AuthenticatedClient {
   UnixTime assertion_expires_at_;
 };
 
-// Sets audit.client as soon as the request names one. The refusal is always invalid_client with one text, or 429
-// for who failed too often from this address.
+// Sets audit.client as soon as the request names one. The refusal is always invalid_client with one text, or
+// 429 for who failed too often from this address.
 Answer<AuthenticatedClient> authenticate_client(Call& call, const http::Form& form);
 
 // Inside the transaction, first thing: still active, not changed since (else the call is restarted),

@@ -107,8 +107,8 @@ std::optional<Grant> covering_grant(store::ReadTransaction& transaction, const O
   const AuthorizationRequest& request = offer.request;
   // What was asked for and may not be given must be seen by the person, not settled silently.
   if (offer.scopes != request.scopes) return std::nullopt;
-  // Anybody on the person's machine may listen at a loopback address or take a private-use scheme, and a public
-  // client proves nothing: who it is, the person judges each time (RFC 8252 §8.6).
+  // Anybody on the person's machine may listen at a loopback address or take a private-use scheme, and a
+  // public client proves nothing: who it is, the person judges each time (RFC 8252 §8.6).
   if (offer.client->is_public() && !request.redirect_uri.starts_with("https://")) return std::nullopt;
   const std::string host = display_host(request.redirect_uri);
   for (Grant& grant : transaction.list_grants(

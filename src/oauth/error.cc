@@ -135,7 +135,11 @@ std::string_view name_of(ErrorCode code) { return row_of(code).name; }
 int status_of(ErrorCode code) { return row_of(code).status; }
 
 OAuthError too_many_requests(Seconds wait, std::string_view reason) {
-  return {ErrorCode::kTooManyRequests, "too many attempts failed; wait before the next one", std::string(reason), {}, wait};
+  return {ErrorCode::kTooManyRequests,
+          "too many attempts failed; wait before the next one",
+          std::string(reason),
+          {},
+          wait};
 }
 
 OAuthError actor_error(ErrorDialect dialect, ActorError what, std::string_view reason) {
@@ -155,7 +159,8 @@ http::Response error_response(const OAuthError& error, Challenge challenge) {
   if (error.code == ErrorCode::kInvalidClient && challenge == Challenge::kBasic) {
     response.headers.set("WWW-Authenticate", "Basic realm=\"behalf\", charset=\"UTF-8\"");
   }
-  if (error.retry_after.count > 0) response.headers.set("Retry-After", std::to_string(error.retry_after.count));
+  if (error.retry_after.count > 0)
+    response.headers.set("Retry-After", std::to_string(error.retry_after.count));
   return response;
 }
 

@@ -24,8 +24,9 @@ namespace behalf::store {
 namespace {
 
 constexpr int kBusyMilliseconds = 5000;  // only a stray reader or backup can make us wait at all
-// 32 MiB of log between checkpoints: rarer ones copy a page that many commits wrote only once, and stop the writer for
-// some 30 ms each; a quarter of it cost a tenth more a request and the 99th percentile twice as much.
+// 32 MiB of log between checkpoints: rarer ones copy a page that many commits wrote only once, and stop the
+// writer for some 30 ms each; a quarter of it cost a tenth more a request and the 99th percentile twice as
+// much.
 constexpr int kCheckpointPages = 8000;
 constexpr const char* kMemory = ":memory:";
 

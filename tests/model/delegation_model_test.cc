@@ -554,7 +554,8 @@ class Sequence : Stage {
         disagree(where + " of " + name_of(credential) + " says " + name + " \"" + is + "\", the model \"" +
                  should + "\"");
     };
-    expect("scope", scope_text(scopes_of(text_at(claims, "scope"))), scope_text(model_.told_scopes(credential)));
+    expect("scope", scope_text(scopes_of(text_at(claims, "scope"))),
+           scope_text(model_.told_scopes(credential)));
     if (it.what == What::kAccess) expect("aud", text_at(claims, "aud"), resource(it.resource));
     expect("exp", std::to_string(claims.find_integer("exp").value_or(0)), std::to_string(it.ends));
     expect("client_id", text_at(claims, "client_id"), client(it.client));

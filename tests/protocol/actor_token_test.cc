@@ -1,5 +1,5 @@
-// The agent's proof at the token endpoint (draft-oauth-ai-agents-on-behalf-of-user-02 §5.5, decisions D-04 to D-09): what is
-// an actor token, whose, for whom, for how long, and how often.
+// The agent's proof at the token endpoint (draft-oauth-ai-agents-on-behalf-of-user-02 §5.5, decisions D-04 to
+// D-09): what is an actor token, whose, for whom, for how long, and how often.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -17,22 +17,28 @@ std::string code_hash(const std::string& code) {
 
 class ActorToken : public ::testing::Test {
  protected:
-  TestServer::Code code(const char* client = "ca") { return next_code(server, browser, client, "a1", "r1.read"); }
+  TestServer::Code code(const char* client = "ca") {
+    return next_code(server, browser, client, "a1", "r1.read");
+  }
   Reply redeem(const TestServer::Code& code, const std::string& token, const std::string& type = kLeaveOut) {
-    return server.token("ca", with(server.redemption(code, ""), {{"actor_token", token}, {"actor_token_type", type}}));
+    return server.token(
+        "ca", with(server.redemption(code, ""), {{"actor_token", token}, {"actor_token_type", type}}));
   }
   void expect_bad(const std::string& token, const std::string& reason, const std::string& type = kLeaveOut,
                   const std::string& error = "invalid_grant") {
     const auto fresh = code();
-    expect_refused(server, redeem(fresh, token, type), 400, error, reason, {fresh.code, token.size() > 20 ? token : std::string{}});
-    expect_refused(server, server.token("ca", server.redemption(fresh, "a1")), 400, "invalid_grant");  // D-11: it is spent
+    expect_refused(server, redeem(fresh, token, type), 400, error, reason,
+                   {fresh.code, token.size() > 20 ? token : std::string{}});
+    expect_refused(server, server.token("ca", server.redemption(fresh, "a1")), 400,
+                   "invalid_grant");  // D-11: it is spent
   }
   void expect_good(const std::string& token, const std::string& type = kLeaveOut) {
     const Reply reply = redeem(code(), token, type);
     ASSERT_EQ(reply.status, 200) << reply.body;
     EXPECT_EQ(chain_of(reply.text("access_token")), std::vector<std::string>{"a1"});
   }
-  std::string self(std::initializer_list<std::pair<std::string_view, json::Value>> changes, std::string_view type = "JWT") {
+  std::string self(std::initializer_list<std::pair<std::string_view, json::Value>> changes,
+                   std::string_view type = "JWT") {
     return server.assertion("a1", claims(changes), type);
   }
   int64_t now() { return server.clock.now().seconds(); }
@@ -40,7 +46,8 @@ class ActorToken : public ::testing::Test {
   Browser browser{server};
 };
 
-TEST_F(ActorToken, D04_a_self_signed_assertion_is_for_us_alone_short_and_complete) {  // F-02, F-06 to F-20, 100
+TEST_F(ActorToken,
+       D04_a_self_signed_assertion_is_for_us_alone_short_and_complete) {  // F-02, F-06 to F-20, 100
   using json::Value;
   expect_good(server.assertion("a1"));
   expect_good(server.assertion("a1"), kJwtType);  // L-06
@@ -67,8 +74,10 @@ TEST_F(ActorToken, D04_a_self_signed_assertion_is_for_us_alone_short_and_complet
       {self({{"iss", "nobody"}, {"sub", "nobody"}}), "actor_token_unknown_agent"},
       {self({{"act", claims({{"sub", "a2"}})}}), "actor_token_carries_act"},
       {self({{"act", "a2"}}), "actor_token_carries_act"},
-      {server.sign("a2", "JWT", claims_of(server.assertion("a1"))), "actor_token: signed with an unknown key"},
-      {server.sign("stranger", "JWT", claims_of(server.assertion("a1"))), "actor_token: signed with an unknown key"},
+      {server.sign("a2", "JWT", claims_of(server.assertion("a1"))),
+       "actor_token: signed with an unknown key"},
+      {server.sign("stranger", "JWT", claims_of(server.assertion("a1"))),
+       "actor_token: signed with an unknown key"},
       {self({}, "dpop+jwt"), "actor_token: of another type than expected"},
       {self({}, "txntoken+jwt"), "actor_token: of another type than expected"},
       {self({}, "oauth-id-jag+jwt"), "actor_token: of another type than expected"},
@@ -98,8 +107,10 @@ TEST_F(ActorToken, D04_the_header_decides_nothing) {  // F-08, F-10, F-11, F-40
   const std::string good = server.assertion("a1");
   const std::string unsigned_part = good.substr(0, good.rfind('.') + 1);
   for (const std::string& header :
-       {std::string(R"({"alg":"none","typ":"JWT"})"), std::string(R"({"alg":"HS256","typ":"JWT"})"), std::string(R"({"alg":"ES256","typ":"JWT","crit":["exp"]})"),
-        std::string(R"({"alg":"ES256","typ":"JWT","jku":"https://evil.example/k"})"), std::string(R"({"alg":"ES256","typ":"JWT","x5u":"https://evil.example/k"})"),
+       {std::string(R"({"alg":"none","typ":"JWT"})"), std::string(R"({"alg":"HS256","typ":"JWT"})"),
+        std::string(R"({"alg":"ES256","typ":"JWT","crit":["exp"]})"),
+        std::string(R"({"alg":"ES256","typ":"JWT","jku":"https://evil.example/k"})"),
+        std::string(R"({"alg":"ES256","typ":"JWT","x5u":"https://evil.example/k"})"),
         R"({"alg":"ES256","typ":"JWT","jwk":)" + json::write(server.key_of("stranger").public_jwk()) + "}",
         std::string(R"({"alg":"ES256","alg":"none","typ":"JWT"})")}) {
     SCOPED_TRACE(header);
@@ -113,7 +124,7 @@ TEST_F(ActorToken, D04_the_header_decides_nothing) {  // F-08, F-10, F-11, F-40
 }
 
 TEST_F(ActorToken, D09_sixty_seconds_of_leeway_and_no_more) {  // F-04, S-09
-  const std::string edge = server.assertion("a1");  // for 60 s
+  const std::string edge = server.assertion("a1");             // for 60 s
   const std::string late = server.assertion("a1");
   server.clock.advance(Seconds{119});
   expect_good(edge);
@@ -128,7 +139,8 @@ TEST_F(ActorToken, D09_an_assertion_is_used_once_by_whomever) {  // F-24, 103
   expect_good(once);
   expect_bad(once, "actor_token_replayed");
   const auto of_cb = next_code(server, browser, "cb", "a1", "r1.read");
-  expect_refused(server, server.token("cb", with(server.redemption(of_cb, ""), {{"actor_token", once}})), 400, "invalid_grant", "actor_token_replayed");
+  expect_refused(server, server.token("cb", with(server.redemption(of_cb, ""), {{"actor_token", once}})), 400,
+                 "invalid_grant", "actor_token_replayed");
   const std::string same_id = self({{"jti", text_at(claims_of(once), "jti")}, {"exp", now() + 90}});
   expect_bad(same_id, "actor_token_replayed");
   expect_bad(server.assertion("a2", claims({{"jti", "shared"}})), "actor_mismatch");
@@ -142,7 +154,8 @@ TEST_F(ActorToken, D06_the_type_may_be_absent_but_may_not_contradict) {  // E-02
   expect_bad(server.assertion("a1"), unfit, kAccessTokenType, "invalid_request");
   expect_bad(server.issued_actor_token("a1"), unfit, kJwtType, "invalid_request");
   for (const char* type : {"id_token", "saml2", "refresh_token", "nonsense"}) {
-    expect_bad(server.assertion("a1"), "actor_token_type_unsupported", "urn:ietf:params:oauth:token-type:" + std::string(type), "invalid_request");
+    expect_bad(server.assertion("a1"), "actor_token_type_unsupported",
+               "urn:ietf:params:oauth:token-type:" + std::string(type), "invalid_request");
   }
   expect_bad("", "actor_token_type_without_token", kJwtType, "invalid_request");
   expect_bad(kLeaveOut, "actor_token_missing", kLeaveOut, "invalid_request");
@@ -163,12 +176,17 @@ TEST_F(ActorToken, D08_hardening_claims_must_match) {  // F-38, F-39, R-05
   EXPECT_EQ(reply.status, 200) << reply.body;
 }
 
-TEST_F(ActorToken, D04_an_issued_actor_token_is_for_us_alive_and_of_the_agent) {  // E-32, F-12, F-22, F-27, D-08
+TEST_F(ActorToken,
+       D04_an_issued_actor_token_is_for_us_alive_and_of_the_agent) {  // E-32, F-12, F-22, F-27, D-08
   const std::string token = server.issued_actor_token("a1");
   expect_good(token);
   expect_good(token, kAccessTokenType);  // bearer and short: it may come again
   expect_bad(server.issued_actor_token("a2"), "actor_mismatch", kAccessTokenType);
-  const std::string for_r1 = server.token("a1-runtime", {{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}}).text("access_token");
+  const std::string for_r1 =
+      server
+          .token("a1-runtime",
+                 {{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}})
+          .text("access_token");
   ASSERT_NE(for_r1, "");
   expect_bad(for_r1, "actor_token_audience");
   const std::string delegated = server.flow("ca", "a1", "r1.read").text("access_token");
@@ -181,8 +199,11 @@ TEST_F(ActorToken, D04_an_issued_actor_token_is_for_us_alive_and_of_the_agent) {
   expect_bad(tampered, "actor_token_not_ours");
 
   const auto of_public = next_code(server, browser, "cp", "a1", "r1.read");
-  expect_refused(server, server.token("cp", with(server.redemption(of_public, ""), {{"redirect_uri", "http://127.0.0.1:4711/loop"}, {"actor_token", token}})),
-                 400, "invalid_grant", "actor_token_bearer_from_public_client");
+  expect_refused(
+      server,
+      server.token("cp", with(server.redemption(of_public, ""),
+                              {{"redirect_uri", "http://127.0.0.1:4711/loop"}, {"actor_token", token}})),
+      400, "invalid_grant", "actor_token_bearer_from_public_client");
   EXPECT_EQ(server.as("a1-runtime", "/revoke", {{"token", token}}).status, 200);
   expect_bad(token, "actor_token_ended");
   const std::string old = server.issued_actor_token("a1");
@@ -200,15 +221,22 @@ TEST_F(ActorToken, D51_a_removed_key_ends_what_it_signed) {  // F-28, 104, P-13
   json::Value keys;
   keys.set("keys", json::Value::Array{server.key_of("stranger").public_jwk()});
   server.change("agents", "a1", "jwks", keys);
-  expect_refused(server, redeem(open, before), 400, "invalid_grant", "actor_token: signed with an unknown key");
+  expect_refused(server, redeem(open, before), 400, "invalid_grant",
+                 "actor_token: signed with an unknown key");
   json::Value claims_of_a1 = claims_of(server.assertion("a1"));
   expect_good(server.sign("stranger", "JWT", claims_of_a1));
 }
 
 TEST_F(ActorToken, D04_only_an_agents_client_is_given_one_and_a_parent_for_its_child) {  // F-42, F-43
-  expect_refused(server, server.token("ca", {{"grant_type", "client_credentials"}, {"resource", kIssuer}}), 400, "unauthorized_client", "client_is_no_agent");
-  EXPECT_EQ(server.token("a1-runtime", {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"agent", "child"}}).status, 200);
-  const Reply foreign = server.token("a2-runtime", {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"agent", "child"}});
+  expect_refused(server, server.token("ca", {{"grant_type", "client_credentials"}, {"resource", kIssuer}}),
+                 400, "unauthorized_client", "client_is_no_agent");
+  EXPECT_EQ(server
+                .token("a1-runtime",
+                       {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"agent", "child"}})
+                .status,
+            200);
+  const Reply foreign = server.token(
+      "a2-runtime", {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"agent", "child"}});
   EXPECT_EQ(foreign.status, 400) << foreign.body;
   EXPECT_EQ(foreign.text("access_token"), "");
 }

@@ -6,7 +6,8 @@
 namespace behalf::test {
 namespace {
 
-const char* const kNewClient = R"({"clients":[{"id":"new","name":"New","grant_types":["client_credentials"],"scopes":["r1.read"]}]})";
+const char* const kNewClient =
+    R"({"clients":[{"id":"new","name":"New","grant_types":["client_credentials"],"scopes":["r1.read"]}]})";
 
 TEST(AdminApi, apply_is_idempotent_and_a_dry_run_changes_nothing) {
   TestServer server;

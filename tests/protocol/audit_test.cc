@@ -1,4 +1,5 @@
-// The audit log: one record per decision, the whole lineage in one query, the cause of every end, and no secret anywhere.
+// The audit log: one record per decision, the whole lineage in one query, the cause of every end, and no
+// secret anywhere.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -48,8 +49,12 @@ TEST(Audit, D54_one_query_by_grant_shows_the_whole_lineage) {  // Q-02, Q-06
   server.exchange("m1", t1, "a6", {{"resource", kR2}});
   const auto lineage = records(server, "grant=" + text_at(claims_of(t1), "grant_id"));
   std::string events;
-  for (const json::Value& record : lineage) events += text_at(record, "event") + ":" + text_at(record, "outcome") + " ";
-  EXPECT_NE(events.find("token.authorization_code:allowed token.token-exchange:allowed token.token-exchange:denied"), std::string::npos) << events;
+  for (const json::Value& record : lineage)
+    events += text_at(record, "event") + ":" + text_at(record, "outcome") + " ";
+  EXPECT_NE(events.find(
+                "token.authorization_code:allowed token.token-exchange:allowed token.token-exchange:denied"),
+            std::string::npos)
+      << events;
   const json::Value& hop = lineage[lineage.size() - 2];
   EXPECT_EQ(text_at(hop, "node"), text_at(claims_of(t2), "jti"));
   EXPECT_EQ(text_at(hop, "parent"), text_at(claims_of(t1), "jti"));
@@ -60,7 +65,8 @@ TEST(Audit, D54_one_query_by_grant_shows_the_whole_lineage) {  // Q-02, Q-06
 
   server.flow("cb", "a1", "r1.read", kR1, {.user = "u2", .allow = true, .scopes = {}, .onward = true});
   std::string users;
-  for (const json::Value& record : records(server, "agent=a1&event=token.authorization_code")) users += text_at(record, "user") + " ";
+  for (const json::Value& record : records(server, "agent=a1&event=token.authorization_code"))
+    users += text_at(record, "user") + " ";
   EXPECT_EQ(users, "u1 u2 ");
   for (const json::Value& record : records(server, "user=u2")) EXPECT_EQ(text_at(record, "user"), "u2");
 }
@@ -75,8 +81,10 @@ TEST(Audit, D30_a_cascade_leaves_one_record_per_ended_thing_with_the_cause) {  /
   for (const json::Value& record : records(server, "grant=" + text_at(claims_of(t1), "grant_id"))) {
     if (!text_at(record, "event").ends_with(".end")) continue;
     EXPECT_EQ(text_at(record, "reason"), "agent_suspended");
-    if (text_at(record, "event") == "grant.end") ++grants;
-    else ended.push_back(text_at(record, "node"));
+    if (text_at(record, "event") == "grant.end")
+      ++grants;
+    else
+      ended.push_back(text_at(record, "node"));
   }
   EXPECT_EQ(grants, 1u);
   for (const std::string& token : {t1, t2}) {
@@ -98,21 +106,25 @@ TEST(Audit, I14_no_secret_is_anywhere_in_it) {  // Q-04
   }
   const std::string proof = server.assertion("a2");
   secrets.push_back(proof);
-  secrets.push_back(server.exchange("ca", t1, "", {{"actor_token", proof}, {"actor_token_type", kJwtType}}).text("access_token"));
+  secrets.push_back(server.exchange("ca", t1, "", {{"actor_token", proof}, {"actor_token_type", kJwtType}})
+                        .text("access_token"));
   server.exchange("ca", proof, "", {{"actor_token", t1}, {"actor_token_type", kJwtType}});
   server.introspect("ca", rt);
   server.introspect("ca", code.code);
   server.token("ca", {{"grant_type", "refresh_token"}, {"refresh_token", code.code}});
   server.token("ca", with(redemption, {{"code", rt}}));
   server.as("cb", "/revoke", {{"token", rt}});
-  for (const std::string& client : {std::string("ca"), std::string("m1")}) secrets.push_back(server.basic(client).find("Authorization")->substr(6));
+  for (const std::string& client : {std::string("ca"), std::string("m1")})
+    secrets.push_back(server.basic(client).find("Authorization")->substr(6));
   const std::string log = server.whole_audit_text();
   EXPECT_TRUE(server.audit_chain_verifies());
   for (const std::string& secret : secrets) {
     ASSERT_NE(secret, "");
     EXPECT_EQ(log.find(secret), std::string::npos) << secret;
     const size_t dot = secret.rfind('.');  // the part that cannot be guessed
-    if (dot != std::string::npos && dot + 20 < secret.size()) { EXPECT_EQ(log.find(secret.substr(dot + 1)), std::string::npos); }
+    if (dot != std::string::npos && dot + 20 < secret.size()) {
+      EXPECT_EQ(log.find(secret.substr(dot + 1)), std::string::npos);
+    }
   }
 }
 

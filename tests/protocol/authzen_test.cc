@@ -17,31 +17,40 @@ struct Authzen : testing::Test {
   std::string token;
   Authzen() {
     server.change("clients", "r1-server", "grant_types", list({kExchange, kJwtBearer, "client_credentials"}));
-    server.change("clients", "r1-server", "scopes", list({"r1.read", "r2.read", "behalf.decisions", "behalf.signals"}));
+    server.change("clients", "r1-server", "scopes",
+                  list({"r1.read", "r2.read", "behalf.decisions", "behalf.signals"}));
     token = bearer("behalf.decisions");
   }
   std::string bearer(const std::string& scope) {
-    return server.token("r1-server", {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"scope", scope}}).text("access_token");
+    return server
+        .token("r1-server", {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"scope", scope}})
+        .text("access_token");
   }
-  Reply post(const std::string& path, const std::string& body, const http::Headers& more = {}, const std::string& type = "application/json") {
+  Reply post(const std::string& path, const std::string& body, const http::Headers& more = {},
+             const std::string& type = "application/json") {
     http::ClientRequest request{.method = "POST", .path_and_query = path, .headers = more, .body = body};
     if (!type.empty()) request.headers.set("Content-Type", type);
-    if (request.headers.find("Authorization") == nullptr) request.headers.set("Authorization", "Bearer " + token);
+    if (request.headers.find("Authorization") == nullptr)
+      request.headers.set("Authorization", "Bearer " + token);
     return server.send(request);
   }
   Reply ask(const std::string& body) { return post("/access/v1/evaluation", body); }
   Reply ask_all(const std::string& body) { return post("/access/v1/evaluations", body); }
-  static std::string question(const std::string& agent = "a1", const std::string& person = "u1", const std::string& scope = "r1.read",
-                              const std::string& resource = kR1, const std::string& more = {}) {
-    return R"({"subject":{"type":"user","id":")" + person + R"("},"action":{"name":")" + scope + R"("},"resource":{"type":"api","id":")" + resource +
-           R"("},"context":{"agent":")" + agent + "\"" + more + "}}";
+  static std::string question(const std::string& agent = "a1", const std::string& person = "u1",
+                              const std::string& scope = "r1.read", const std::string& resource = kR1,
+                              const std::string& more = {}) {
+    return R"({"subject":{"type":"user","id":")" + person + R"("},"action":{"name":")" + scope +
+           R"("},"resource":{"type":"api","id":")" + resource + R"("},"context":{"agent":")" + agent + "\"" +
+           more + "}}";
   }
   static bool decision(const json::Value& answer) {
     const json::Value* member = answer.find("decision");
     EXPECT_TRUE(member != nullptr && member->boolean() != nullptr) << json::write(answer);
     return member != nullptr && member->boolean() != nullptr && *member->boolean();
   }
-  static std::string reason(const json::Value& answer) { return answer.find("context") == nullptr ? "" : text_at(*answer.find("context"), "reason"); }
+  static std::string reason(const json::Value& answer) {
+    return answer.find("context") == nullptr ? "" : text_at(*answer.find("context"), "reason");
+  }
   void expect_answer(const Reply& reply, bool allowed, const std::string& why) {
     ASSERT_EQ(reply.status, 200) << reply.body;
     EXPECT_EQ(decision(reply.json), allowed) << reply.body;
@@ -67,20 +76,25 @@ TEST_F(Authzen, AZ01_what_was_consented_to_is_permitted_and_recorded) {
   EXPECT_EQ(text_at(record, "scope"), "r1.read");
   EXPECT_EQ(text_at(record, "resource"), kR1);
   // The agent as the subject; and by the client that it is.
-  expect_answer(ask(R"({"subject":{"type":"agent","id":"a1"},"action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"},"context":{"user":"u1"}})"), true, "consent");
+  expect_answer(
+      ask(R"({"subject":{"type":"agent","id":"a1"},"action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"},"context":{"user":"u1"}})"),
+      true, "consent");
   expect_answer(ask(question("a1-runtime")), true, "consent");
 }
 
 TEST_F(Authzen, AZ02_what_was_not_is_denied_with_200) {
   server.flow("ca", "a1", "r1.read");
   server.flow("ca", "", "r2.read");
-  const struct { std::string name, body, reason; } rows[] = {
+  const struct {
+    std::string name, body, reason;
+  } rows[] = {
       {"another agent", question("a2"), "no_consent"},
       {"another person", question("a1", "u2"), "no_consent"},
       {"another scope", question("a1", "u1", "r1.write"), "scope_not_consented"},
       {"another resource", question("a1", "u1", "r2.read", kR2), "resource_not_consented"},
       {"a scope of nobody", question("a1", "u1", "x"), "scope_unknown"},
-      {"a resource of nobody", question("a1", "u1", "r1.read", "https://api.example/none"), "resource_unknown"},
+      {"a resource of nobody", question("a1", "u1", "r1.read", "https://api.example/none"),
+       "resource_unknown"},
       {"an agent of nobody", question("none"), "agent_unknown"},
       {"a person of nobody", question("a1", "none"), "person_unknown"},
       {"a suspended agent", question("a3"), "agent_inactive"},
@@ -89,10 +103,17 @@ TEST_F(Authzen, AZ02_what_was_not_is_denied_with_200) {
       {"above the person", question("a1", "u2", "r1.write"), "scope_above_person"},
       {"through another client", question("a1", "u1", "r1.read", kR1, R"(,"client":"cb")"), "no_consent"},
       {"a client of nobody", question("a1", "u1", "r1.read", kR1, R"(,"client":"none")"), "client_unknown"},
-      {"under another consent", question("a1", "u1", "r1.read", kR1, R"(,"grant_id":"01aaaaaaaaaaaaaaaaaaaaaaaa")"), "no_consent"},
-      {"no agent, where one was named", R"({"subject":{"type":"user","id":"u1"},"action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"}})", "scope_not_consented"},
-      {"another kind of subject", R"({"subject":{"type":"group","id":"u1"},"action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"}})", "person_unknown"},
-      {"an agent for nobody", R"({"subject":{"type":"agent","id":"a1"},"action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"}})", "person_unknown"},
+      {"under another consent",
+       question("a1", "u1", "r1.read", kR1, R"(,"grant_id":"01aaaaaaaaaaaaaaaaaaaaaaaa")"), "no_consent"},
+      {"no agent, where one was named",
+       R"({"subject":{"type":"user","id":"u1"},"action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"}})",
+       "scope_not_consented"},
+      {"another kind of subject",
+       R"({"subject":{"type":"group","id":"u1"},"action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"}})",
+       "person_unknown"},
+      {"an agent for nobody",
+       R"({"subject":{"type":"agent","id":"a1"},"action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"}})",
+       "person_unknown"},
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.name);
@@ -123,11 +144,13 @@ TEST_F(Authzen, what_ended_is_over) {
 
 TEST_F(Authzen, a_chain_is_what_was_passed_on) {
   server.flow("ca", "a1", "r1.read");
-  const auto chain = [&](const std::string& names) { return question("", "u1", "r1.read", kR1, ",\"chain\":[" + names + "]"); };
+  const auto chain = [&](const std::string& names) {
+    return question("", "u1", "r1.read", kR1, ",\"chain\":[" + names + "]");
+  };
   expect_answer(ask(chain(R"("a2","a1")")), true, "consent");
   expect_answer(ask(chain(R"({"sub":"a2","iss":"https://as.example"},{"sub":"a1"})")), true, "consent");
   expect_answer(ask(chain(R"("a1","a2")")), false, "no_consent");  // another one was named
-  const Reply refused = ask(chain(R"("a5","a1")"));  // a1 passes on to others
+  const Reply refused = ask(chain(R"("a5","a1")"));                // a1 passes on to others
   EXPECT_FALSE(decision(refused.json));
   EXPECT_EQ(reason(refused.json), "onward_forbidden");
   EXPECT_FALSE(decision(ask(chain(R"("a1","a2","a1")")).json));
@@ -140,7 +163,8 @@ TEST_F(Authzen, a_gateways_question_about_a_path_is_one_about_its_token) {
   const auto body = [&](const std::string& scopes) {
     return R"({"subject":{"type":"user","id":"u1","properties":{"issuer":"https://as.example"}},"action":{"name":"GET"},"resource":{"type":"path","id":"/mail/1",
         "properties":{"host":"api.example","path":"/mail/1","resource":"https://api.example/r1"}},"context":{"client":"ca","agent":"a1","chain":[{"sub":"a1","iss":"x"}],"scopes":)" +
-           scopes + R"(,"grant_id":")" + text_at(claims_of(t1), "grant_id") + R"(","time":"2026-11-25T00:00:00Z"}})";
+           scopes + R"(,"grant_id":")" + text_at(claims_of(t1), "grant_id") +
+           R"(","time":"2026-11-25T00:00:00Z"}})";
   };
   expect_answer(ask(body(R"(["r1.read"])")), true, "consent");
   expect_answer(ask(body(R"(["r1.read","r1.write"])")), false, "scope_not_consented");
@@ -159,15 +183,23 @@ TEST_F(Authzen, a_person_under_the_resources_own_name_is_known_by_the_consent) {
 }
 
 TEST_F(Authzen, AZ04_to_AZ09_what_is_malformed) {
-  const std::string rest = R"("action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"}})";
-  const struct { std::string name, body, type, reason; } rows[] = {
+  const std::string rest =
+      R"("action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"}})";
+  const struct {
+    std::string name, body, type, reason;
+  } rows[] = {
       {"AZ-04 subject as text", R"({"subject":"u1",)" + rest, "application/json", "question_malformed"},
       {"no subject", "{" + rest, "application/json", "question_malformed"},
-      {"a subject without a type", R"({"subject":{"id":"u1"},)" + rest, "application/json", "question_malformed"},
-      {"a number for an id", R"({"subject":{"type":"user","id":1},)" + rest, "application/json", "question_malformed"},
-      {"no action", R"({"subject":{"type":"user","id":"u1"},"resource":{"type":"api","id":"x"}})", "application/json", "question_malformed"},
-      {"no resource", R"({"subject":{"type":"user","id":"u1"},"action":{"name":"x"}})", "application/json", "question_malformed"},
-      {"context as text", R"({"subject":{"type":"user","id":"u1"},"context":"x",)" + rest, "application/json", "question_malformed"},
+      {"a subject without a type", R"({"subject":{"id":"u1"},)" + rest, "application/json",
+       "question_malformed"},
+      {"a number for an id", R"({"subject":{"type":"user","id":1},)" + rest, "application/json",
+       "question_malformed"},
+      {"no action", R"({"subject":{"type":"user","id":"u1"},"resource":{"type":"api","id":"x"}})",
+       "application/json", "question_malformed"},
+      {"no resource", R"({"subject":{"type":"user","id":"u1"},"action":{"name":"x"}})", "application/json",
+       "question_malformed"},
+      {"context as text", R"({"subject":{"type":"user","id":"u1"},"context":"x",)" + rest, "application/json",
+       "question_malformed"},
       {"AZ-06 text", question(), "text/plain", "content_type"},
       {"no type", question(), "", "content_type"},
       {"AZ-08 no JSON", "{", "application/json", "malformed_json"},
@@ -176,15 +208,21 @@ TEST_F(Authzen, AZ04_to_AZ09_what_is_malformed) {
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.name);
-    expect_refused(server, post("/access/v1/evaluation", row.body, {}, row.type), 400, "invalid_request", row.reason);
+    expect_refused(server, post("/access/v1/evaluation", row.body, {}, row.type), 400, "invalid_request",
+                   row.reason);
   }
   EXPECT_EQ(server.get("/access/v1/evaluation").status, 405);  // AZ-05
-  EXPECT_EQ(server.send({.method = "PUT", .path_and_query = "/access/v1/evaluations", .headers = {}, .body = "{}"}).status, 405);
+  EXPECT_EQ(
+      server.send({.method = "PUT", .path_and_query = "/access/v1/evaluations", .headers = {}, .body = "{}"})
+          .status,
+      405);
 }
 
 TEST_F(Authzen, members_that_are_unknown_are_ignored) {
   server.flow("ca", "a1", "r1.read");
-  EXPECT_TRUE(decision(ask(R"({"new":{"x":[1]},"subject":{"type":"user","id":"u1","properties":{"a":1}},"action":{"name":"r1.read","properties":null},"resource":{"type":"api","id":"https://api.example/r1","z":0},"context":{"agent":"a1","ip":"::1"}})").json));
+  EXPECT_TRUE(decision(
+      ask(R"({"new":{"x":[1]},"subject":{"type":"user","id":"u1","properties":{"a":1}},"action":{"name":"r1.read","properties":null},"resource":{"type":"api","id":"https://api.example/r1","z":0},"context":{"agent":"a1","ip":"::1"}})")
+          .json));
 }
 
 TEST_F(Authzen, AZ10_a_batch_keeps_its_order_its_defaults_and_its_semantics) {
@@ -192,7 +230,8 @@ TEST_F(Authzen, AZ10_a_batch_keeps_its_order_its_defaults_and_its_semantics) {
   const auto batch = [&](const std::string& semantic) {
     return R"({"subject":{"type":"user","id":"u1"},"resource":{"type":"api","id":"https://api.example/r1"},"context":{"agent":"a1"},"evaluations":[
         {"action":{"name":"r1.read"}},{"action":{"name":"r1.write"}},{"subject":{"type":"user","id":"u2"},"action":{"name":"r1.read"}},{},7,
-        {"action":{"name":"r1.read"}}],"options":{"evaluations_semantic":")" + semantic + R"("}})";
+        {"action":{"name":"r1.read"}}],"options":{"evaluations_semantic":")" +
+           semantic + R"("}})";
   };
   const auto answers = [&](const std::string& semantic) {
     const Reply reply = ask_all(batch(semantic));

@@ -1,5 +1,6 @@
-// What of the chain a token shows: all of it, unless an operator says otherwise for On-Behalf-Of (D-82) or for one resource (D-92). The
-// ledger and the audit log always have all of it, and so does whatever is passed on from there.
+// What of the chain a token shows: all of it, unless an operator says otherwise for On-Behalf-Of (D-82) or
+// for one resource (D-92). The ledger and the audit log always have all of it, and so does whatever is passed
+// on from there.
 #include <gtest/gtest.h>
 
 #include "support/expectations.h"
@@ -40,7 +41,8 @@ TEST(ChainDisclosure, on_behalf_of_without_act) {  // K-02, D-82
   EXPECT_EQ(chain_of(onward.text("access_token")), (std::vector<std::string>{"a2", "m1", "a1"}));
   EXPECT_FALSE(says_incomplete(server.introspect("r1-server", onward.text("access_token"))));
   // Token exchange by the same client is not touched by the switch.
-  EXPECT_EQ(chain_of(server.exchange("m1", tc, "a2", {{"resource", kR2}}).text("access_token")), (std::vector<std::string>{"a2", "a1"}));
+  EXPECT_EQ(chain_of(server.exchange("m1", tc, "a2", {{"resource", kR2}}).text("access_token")),
+            (std::vector<std::string>{"a2", "a1"}));
   server.suspend("agent", "a1");
   EXPECT_FALSE(server.is_active("r2-server", token));
 }

@@ -1,5 +1,5 @@
-// The person's decision (decisions D-18, D-19, D-23, D-36; invariants I6, I7): what the page says, what it is bound to, and when it
-// may be skipped.
+// The person's decision (decisions D-18, D-19, D-23, D-36; invariants I6, I7): what the page says, what it is
+// bound to, and when it may be skipped.
 #include <gtest/gtest.h>
 
 #include "support/expectations.h"
@@ -10,7 +10,8 @@ namespace {
 class Consent : public ::testing::Test {
  protected:
   void SetUp() override { server.sign_in(browser, "u1"); }
-  Fields asked(const std::string& agent = "a1", const std::string& scope = "r1.read", const std::string& client = "ca") {
+  Fields asked(const std::string& agent = "a1", const std::string& scope = "r1.read",
+               const std::string& client = "ca") {
     return with(server.authorization(client, agent, scope, pkce), {{"prompt", "consent"}});
   }
   Reply page(const Fields& fields) {
@@ -19,7 +20,9 @@ class Consent : public ::testing::Test {
     return browser.get(reply.header("Location"));
   }
   static Fields form(const Reply& page, const Fields& more) {
-    Fields fields{{"csrf", hidden_input(page.body, "/consent", "csrf")}, {"request", hidden_input(page.body, "/consent", "request")}, {"decision", "allow"}};
+    Fields fields{{"csrf", hidden_input(page.body, "/consent", "csrf")},
+                  {"request", hidden_input(page.body, "/consent", "request")},
+                  {"decision", "allow"}};
     fields.insert(fields.end(), more.begin(), more.end());
     return fields;
   }
@@ -33,10 +36,13 @@ class Consent : public ::testing::Test {
 };
 
 TEST_F(Consent, D19_the_page_names_everyone_from_the_registry) {  // C-02, C-03, C-04, 69, 93
-  const Reply shown = page(with(asked("a1", "r1.read r1.write"), {{"client_name", "Mallory"}, {"actor_name", "<b>Mallory</b>"}, {"login_hint", "<i>x"}}));
+  const Reply shown =
+      page(with(asked("a1", "r1.read r1.write"),
+                {{"client_name", "Mallory"}, {"actor_name", "<b>Mallory</b>"}, {"login_hint", "<i>x"}}));
   ASSERT_EQ(shown.status, 200);
-  for (const char* text : {"User One", "Client ca", "Agent a1", "Publisher of a1", "owner-of-a1", "a1", "Title of r1.read", "Title of r1.write",
-                           "Resource R1", "app.example", "30 days", "software"}) {
+  for (const char* text :
+       {"User One", "Client ca", "Agent a1", "Publisher of a1", "owner-of-a1", "a1", "Title of r1.read",
+        "Title of r1.write", "Resource R1", "app.example", "30 days", "software"}) {
     EXPECT_NE(shown.body.find(text), std::string::npos) << text;
   }
   EXPECT_EQ(shown.body.find("Mallory"), std::string::npos);
@@ -57,7 +63,10 @@ TEST_F(Consent, I7_the_answer_belongs_to_this_browser_session_and_request) {  //
   for (const std::string& token : {other, std::string("x"), std::string{}, kLeaveOut}) {
     expect_page(server, browser.post("/consent", with(good, {{"csrf", token}})), 403, "csrf");
   }
-  expect_page(server, browser.post("/consent", with(good, {{"request", hidden_input(two.body, "/consent", "request")}})), 403, "csrf");
+  expect_page(
+      server,
+      browser.post("/consent", with(good, {{"request", hidden_input(two.body, "/consent", "request")}})), 403,
+      "csrf");
   http::Headers cross;
   cross.set("Origin", "https://evil.example");
   expect_page(server, browser.post("/consent", good, cross), 403, "csrf");
@@ -83,36 +92,54 @@ TEST_F(Consent, D23_a_page_out_of_date_is_shown_again) {  // C-20, 107
   EXPECT_NE(browser.post("/consent", form(after, {{"scope", "r1.read"}})).location_parameter("code"), "");
   const Reply open = page(asked());
   server.suspend("agent", "a1");
-  expect_sent_back(server, browser.post("/consent", form(open, {{"scope", "r1.read"}})), "access_denied", "agent_inactive");
+  expect_sent_back(server, browser.post("/consent", form(open, {{"scope", "r1.read"}})), "access_denied",
+                   "agent_inactive");
 }
 
 TEST_F(Consent, D36_only_what_is_ticked_and_offered_is_given) {  // C-08, C-22, B-05, 85
   const Reply shown = page(asked("a1", "r1.read r1.write offline_access"));
   const Reply back = browser.post("/consent", form(shown, {{"scope", "r1.read"}, {"scope", "r2.read"}}));
-  const Reply token = server.token("ca", server.redemption({.code = back.location_parameter("code"), .pkce = pkce}, "a1"));
+  const Reply token =
+      server.token("ca", server.redemption({.code = back.location_parameter("code"), .pkce = pkce}, "a1"));
   EXPECT_EQ(token.text("scope"), "r1.read");
-  expect_refused(server, server.token("ca", {{"grant_type", "refresh_token"}, {"refresh_token", token.text("refresh_token")}, {"scope", "r1.write"},
-                                             {"actor_token", server.assertion("a1")}}), 400, "invalid_scope");
-  expect_sent_back(server, browser.post("/consent", form(page(asked()), {})), "access_denied", "nothing_ticked");
+  expect_refused(server,
+                 server.token("ca", {{"grant_type", "refresh_token"},
+                                     {"refresh_token", token.text("refresh_token")},
+                                     {"scope", "r1.write"},
+                                     {"actor_token", server.assertion("a1")}}),
+                 400, "invalid_scope");
+  expect_sent_back(server, browser.post("/consent", form(page(asked()), {})), "access_denied",
+                   "nothing_ticked");
   Browser second(server);
   server.sign_in(second, "u2");
   std::swap(second.cookies, browser.cookies);
   const Reply offered = page(asked("a1", "r1.read r1.write"));
   EXPECT_EQ(offered.body.find("value=\"r1.write\""), std::string::npos);
   const Reply edited = browser.post("/consent", form(offered, {{"scope", "r1.read"}, {"scope", "r1.write"}}));
-  EXPECT_EQ(server.token("ca", server.redemption({.code = edited.location_parameter("code"), .pkce = pkce}, "a1")).text("scope"), "r1.read");
-  expect_sent_back(server, browser.get("/authorize?" + http::write_form(asked("a1-picky"))), "access_denied", "agent_not_for_this_user");
+  EXPECT_EQ(
+      server.token("ca", server.redemption({.code = edited.location_parameter("code"), .pkce = pkce}, "a1"))
+          .text("scope"),
+      "r1.read");
+  expect_sent_back(server, browser.get("/authorize?" + http::write_form(asked("a1-picky"))), "access_denied",
+                   "agent_not_for_this_user");
 }
 
 TEST_F(Consent, X07_a_denial_leaves_nothing) {  // C-07, 86
-  expect_sent_back(server, browser.post("/consent", with(form(page(asked()), {{"scope", "r1.read"}}), {{"decision", "deny"}})), "access_denied", "denied_by_person");
-  expect_sent_back(server, browser.post("/consent", with(form(page(asked()), {{"scope", "r1.read"}}), {{"decision", kLeaveOut}})), "access_denied");
+  expect_sent_back(
+      server,
+      browser.post("/consent", with(form(page(asked()), {{"scope", "r1.read"}}), {{"decision", "deny"}})),
+      "access_denied", "denied_by_person");
+  expect_sent_back(
+      server,
+      browser.post("/consent", with(form(page(asked()), {{"scope", "r1.read"}}), {{"decision", kLeaveOut}})),
+      "access_denied");
   EXPECT_TRUE(must_decide(asked()));
 }
 
 TEST_F(Consent, D18_only_an_exact_earlier_decision_answers) {  // C-10 to C-16, 82, D-50
   const Fields base = asked();
-  ASSERT_NE(browser.post("/consent", form(page(base), {{"scope", "r1.read"}})).location_parameter("code"), "");
+  ASSERT_NE(browser.post("/consent", form(page(base), {{"scope", "r1.read"}})).location_parameter("code"),
+            "");
   EXPECT_FALSE(must_decide(base));
   EXPECT_TRUE(must_decide(asked("a2")));
   EXPECT_TRUE(must_decide(asked("a1", "r1.read", "cb")));
@@ -137,12 +164,17 @@ TEST_F(Consent, D18_only_an_exact_earlier_decision_answers) {  // C-10 to C-16, 
 
 TEST_F(Consent, D45_a_purpose_is_the_registrys_and_remembered_for_itself) {  // B-36
   server.change("agents", "a1", "intents", json_of(R"([{"name":"intent:meet","text":"Arrange meetings."}])"));
-  const auto asking_for = [&](const std::string& intent) { return with(asked(), {{"intent_scope", intent}}); };
-  for (const char* intent : {"intent:unknown", "Arrange meetings and pay.", "INTENT:MEET", "intent:meet ", ""}) {
+  const auto asking_for = [&](const std::string& intent) {
+    return with(asked(), {{"intent_scope", intent}});
+  };
+  for (const char* intent :
+       {"intent:unknown", "Arrange meetings and pay.", "INTENT:MEET", "intent:meet ", ""}) {
     EXPECT_EQ(page(asking_for(intent)).body.find("Stated purpose"), std::string::npos) << intent;
   }
-  EXPECT_EQ(page(with(asked("a2"), {{"intent_scope", "intent:meet"}})).body.find("Stated purpose"), std::string::npos);
-  ASSERT_NE(browser.post("/consent", form(page(asked()), {{"scope", "r1.read"}})).location_parameter("code"), "");
+  EXPECT_EQ(page(with(asked("a2"), {{"intent_scope", "intent:meet"}})).body.find("Stated purpose"),
+            std::string::npos);
+  ASSERT_NE(browser.post("/consent", form(page(asked()), {{"scope", "r1.read"}})).location_parameter("code"),
+            "");
   EXPECT_TRUE(must_decide(asking_for("intent:meet"))) << "given for no purpose";
   const Reply shown = page(asking_for("intent:meet"));
   EXPECT_NE(shown.body.find("Arrange meetings."), std::string::npos);

@@ -1,5 +1,5 @@
-// POST /evidence: what a resource server let through or refused, in the one log: checked against the ledger where the token
-// is ours, taken once, all or nothing, and only from the resource itself.
+// POST /evidence: what a resource server let through or refused, in the one log: checked against the ledger
+// where the token is ours, taken once, all or nothing, and only from the resource itself.
 #include <gtest/gtest.h>
 
 #include "support/test_server.h"
@@ -21,13 +21,18 @@ struct Evidence : testing::Test {
       server.change("clients", id, "grant_types", list({kExchange, kJwtBearer, "client_credentials"}));
       server.change("clients", id, "scopes", list({"r1.read", "r2.read", "behalf.evidence"}));
     }
-    server.change("clients", "ca", "scopes", list({"r1.read", "r1.write", "r2.read", "m1.use", "behalf.evidence"}));
+    server.change("clients", "ca", "scopes",
+                  list({"r1.read", "r1.write", "r2.read", "m1.use", "behalf.evidence"}));
     token = bearer("r1-server");
   }
   std::string bearer(const std::string& client) {
-    return server.token(client, {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"scope", "behalf.evidence"}}).text("access_token");
+    return server
+        .token(client,
+               {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"scope", "behalf.evidence"}})
+        .text("access_token");
   }
-  Reply post(const std::string& body, const std::string& bearer_token, const std::string& type = "application/json") {
+  Reply post(const std::string& body, const std::string& bearer_token,
+             const std::string& type = "application/json") {
     http::ClientRequest request{.method = "POST", .path_and_query = "/evidence", .headers = {}, .body = body};
     request.headers.set("Content-Type", type);
     if (!bearer_token.empty()) request.headers.set("Authorization", "Bearer " + bearer_token);
@@ -39,13 +44,16 @@ struct Evidence : testing::Test {
     return post(json::write(body), token);
   }
   json::Value a_record(const std::string& id, const json::Value& changes = {}) {
-    json::Value record = json_of(R"({"verdict":"allowed","resource":"https://api.example/r1","action":{"method":"GET","path":"/mail/1"},"rule":"read"})");
+    json::Value record = json_of(
+        R"({"verdict":"allowed","resource":"https://api.example/r1","action":{"method":"GET","path":"/mail/1"},"rule":"read"})");
     record.set("id", id);
     record.set("time", server.clock.now().milliseconds);
     if (changes.object() != nullptr) {
       for (const json::Member& change : *changes.object()) {
-        if (change.value.is_null()) record.remove(change.name);
-        else record.set(change.name, change.value);
+        if (change.value.is_null())
+          record.remove(change.name);
+        else
+          record.set(change.name, change.value);
       }
     }
     return record;
@@ -71,7 +79,8 @@ struct Evidence : testing::Test {
     return found;
   }
   static std::string detail(const json::Value& record, std::string_view member) {
-    const json::Value* value = record.find("details") == nullptr ? nullptr : record.find("details")->find(member);
+    const json::Value* value =
+        record.find("details") == nullptr ? nullptr : record.find("details")->find(member);
     return value == nullptr ? std::string("none") : json::write(*value);
   }
 };
@@ -117,26 +126,32 @@ TEST_F(Evidence, what_was_done_stands_in_the_log_beside_what_was_issued) {
   EXPECT_EQ(detail(server.last_audit(), "accepted"), "2");
   EXPECT_TRUE(server.audit_chain_verifies());
   // It belongs to the consent it rests on.
-  EXPECT_NE(server.admin("GET", "/audit?grant=" + text_at(claims_of(t1), "grant_id")).body.find("r-1"), std::string::npos);
+  EXPECT_NE(server.admin("GET", "/audit?grant=" + text_at(claims_of(t1), "grant_id")).body.find("r-1"),
+            std::string::npos);
 }
 
 TEST_F(Evidence, each_id_is_taken_once_from_each_reporter) {
   EXPECT_EQ(report({a_record("same")}).body, R"({"accepted":1,"duplicates":0})");
-  EXPECT_EQ(report({a_record("same"), a_record("other"), a_record("other")}).body, R"({"accepted":1,"duplicates":2})");
+  EXPECT_EQ(report({a_record("same"), a_record("other"), a_record("other")}).body,
+            R"({"accepted":1,"duplicates":2})");
   EXPECT_EQ(accesses().size(), 2u);
   token = bearer("r2-server");
-  EXPECT_EQ(report({a_record("same", json_of(R"({"resource":"https://api.example/r2"})"))}).body, R"({"accepted":1,"duplicates":0})");
+  EXPECT_EQ(report({a_record("same", json_of(R"({"resource":"https://api.example/r2"})"))}).body,
+            R"({"accepted":1,"duplicates":0})");
   server.restart();
-  EXPECT_EQ(report({a_record("same", json_of(R"({"resource":"https://api.example/r2"})"))}).body, R"({"accepted":0,"duplicates":1})");
+  EXPECT_EQ(report({a_record("same", json_of(R"({"resource":"https://api.example/r2"})"))}).body,
+            R"({"accepted":0,"duplicates":1})");
   EXPECT_EQ(report({}).body, R"({"accepted":0,"duplicates":0})");
 }
 
 TEST_F(Evidence, only_the_resource_itself_speaks_about_it_and_nothing_of_the_call_counts) {
   const size_t before = accesses().size();
-  const Reply other = report({a_record("1"), a_record("2", json_of(R"({"resource":"https://api.example/r2"})"))});
+  const Reply other =
+      report({a_record("1"), a_record("2", json_of(R"({"resource":"https://api.example/r2"})"))});
   expect_refused(server, other, 403, "access_denied", "evidence_of_other_resource");
   EXPECT_EQ(other.json.find_integer("record"), 1);
-  expect_refused(server, report({a_record("1", json_of(R"({"resource":"https://api.example/none"})"))}), 403, "access_denied", "evidence_of_other_resource");
+  expect_refused(server, report({a_record("1", json_of(R"({"resource":"https://api.example/none"})"))}), 403,
+                 "access_denied", "evidence_of_other_resource");
   token = bearer("ca");  // is no resource
   expect_refused(server, report({a_record("1")}), 403, "access_denied", "evidence_of_other_resource");
   EXPECT_EQ(accesses().size(), before);
@@ -149,7 +164,10 @@ TEST_F(Evidence, a_claim_that_the_ledger_contradicts_is_disputed) {
   const std::string t2 = server.exchange("ca", t1, "a2").text("access_token");
   const std::string at_r2 = server.flow("ca", "a1", "r2.read", kR2).text("access_token");
   const std::string own_grant = text_at(claims_of(t1), "grant_id");
-  const struct { std::string name, member; json::Value said; } rows[] = {
+  const struct {
+    std::string name, member;
+    json::Value said;
+  } rows[] = {
       {"another person", "person", "u2"},
       {"another client", "client", "cb"},
       {"another consent", "grant", "01aaaaaaaaaaaaaaaaaaaaaaaa"},
@@ -177,7 +195,8 @@ TEST_F(Evidence, a_claim_that_the_ledger_contradicts_is_disputed) {
   // A token for another API.
   ASSERT_EQ(report({a_record("x", seen(at_r2))}).status, 200);
   EXPECT_EQ(detail(accesses().back(), "claimed"), R"({"resource":"https://api.example/r1"})");
-  // Saying less is no contradiction; the ledger knows the rest. The outermost alone is what some resources see.
+  // Saying less is no contradiction; the ledger knows the rest. The outermost alone is what some resources
+  // see.
   json::Value less;
   less.set("token_id", text_at(claims_of(t2), "jti"));
   less.set("chain", list({"a2"}));
@@ -230,7 +249,8 @@ TEST_F(Evidence, a_call_let_through_after_the_end_shows) {
 
 TEST_F(Evidence, the_guards_own_lines_are_understood) {
   const std::string t1 = server.flow("ca", "a1", "r1.read").text("access_token");
-  json::Value said = json_of(R"({"event":"resource.cut","verdict":"deny","policy":"abc","detail":"ended","peer":"192.0.2.7","status":401,
+  json::Value said = json_of(
+      R"({"event":"resource.cut","verdict":"deny","policy":"abc","detail":"ended","peer":"192.0.2.7","status":401,
       "action":{"method":"POST","path":"/mcp","calls":["tools/call search"],"new":1},"forbidden_members":["x"],"token_id":null})");
   said.set("jti", text_at(claims_of(t1), "jti"));
   ASSERT_EQ(report({a_record("1", said)}).status, 200);
@@ -245,7 +265,11 @@ TEST_F(Evidence, the_guards_own_lines_are_understood) {
 
 TEST_F(Evidence, what_is_malformed_is_named_and_all_of_it_refused) {
   const auto one = [&](std::string_view changes) { return a_record("z", json_of(changes)); };
-  const struct { std::string name; json::Value record; std::string word; } rows[] = {
+  const struct {
+    std::string name;
+    json::Value record;
+    std::string word;
+  } rows[] = {
       {"no id", one(R"({"id":null})"), "id must"},
       {"an id with a space", one(R"({"id":"a b"})"), "id must"},
       {"an id too long", a_record(std::string(256, 'x')), "id must"},
@@ -272,7 +296,9 @@ TEST_F(Evidence, what_is_malformed_is_named_and_all_of_it_refused) {
     EXPECT_EQ(reply.text("error_description").find("record 1: " + row.word), 0u) << reply.body;
     EXPECT_EQ(reply.json.find_integer("record"), 1);
   }
-  const struct { std::string name, body, type, reason; } whole[] = {
+  const struct {
+    std::string name, body, type, reason;
+  } whole[] = {
       {"no list", R"({"records":{}})", "application/json", "evidence_malformed"},
       {"nothing", R"({})", "application/json", "evidence_malformed"},
       {"a list at the top", R"([])", "application/json", "malformed_json"},
@@ -286,7 +312,8 @@ TEST_F(Evidence, what_is_malformed_is_named_and_all_of_it_refused) {
     expect_refused(server, post(row.body, token, row.type), 400, "invalid_request", row.reason);
   }
   json::Value::Array many;
-  for (int i = 0; i < 201; ++i) many.push_back(json_of(R"({"id":"x","time":1,"verdict":"denied","resource":"https://api.example/r1"})"));
+  for (int i = 0; i < 201; ++i)
+    many.push_back(json_of(R"({"id":"x","time":1,"verdict":"denied","resource":"https://api.example/r1"})"));
   expect_refused(server, report(many), 400, "invalid_request", "evidence_malformed");
   EXPECT_TRUE(accesses().empty());
   many.pop_back();
@@ -311,9 +338,14 @@ TEST_F(Evidence, it_takes_the_scope_and_a_living_token) {
   EXPECT_EQ(text_at(server.last_audit(), "event"), "evidence.append");
   expect_refused(server, post(body, "nothing-that-was-ever-a-token"), 401, "invalid_token");
   server.change("clients", "r1-server", "scopes", list({"behalf.evidence", "behalf.signals"}));
-  const std::string other = server.token("r1-server", {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"scope", "behalf.signals"}}).text("access_token");
+  const std::string other =
+      server
+          .token("r1-server",
+                 {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"scope", "behalf.signals"}})
+          .text("access_token");
   expect_refused(server, post(body, other), 403, "insufficient_scope", "bearer_scope");
-  EXPECT_NE(post(body, other).header("WWW-Authenticate").find("scope=\"behalf.evidence\""), std::string::npos);
+  EXPECT_NE(post(body, other).header("WWW-Authenticate").find("scope=\"behalf.evidence\""),
+            std::string::npos);
   server.suspend("client", "r1-server");
   expect_refused(server, post(body, token), 401, "invalid_token", "bearer_subject_inactive");
   EXPECT_EQ(server.get("/evidence").status, 405);

@@ -1,5 +1,5 @@
-// The end of a person, client, agent or consent ends every descendant at once, and nothing that ended comes back
-// (decision D-30, invariant I5).
+// The end of a person, client, agent or consent ends every descendant at once, and nothing that ended comes
+// back (decision D-30, invariant I5).
 #include <gtest/gtest.h>
 
 #include "support/test_server.h"
@@ -23,9 +23,13 @@ Tree grow(TestServer& server) {
   return tree;
 }
 
-TEST(Lifecycle, D30_whoever_is_suspended_takes_the_tokens_along_for_good) {  // P-10, P-14, P-16, J-45, J-46, 213, 214
+TEST(Lifecycle,
+     D30_whoever_is_suspended_takes_the_tokens_along_for_good) {  // P-10, P-14, P-16, J-45, J-46, 213, 214
   TestServer server;
-  const struct { std::string kind, id; bool parent_lives, child_lives, obo_lives; } rows[] = {
+  const struct {
+    std::string kind, id;
+    bool parent_lives, child_lives, obo_lives;
+  } rows[] = {
       {"agent", "a2", true, false, true},     // the outer agent
       {"agent", "a1", false, false, false},   // the inner agent
       {"client", "m1", true, false, false},   // the client on the way
@@ -44,10 +48,13 @@ TEST(Lifecycle, D30_whoever_is_suspended_takes_the_tokens_along_for_good) {  // 
     check("suspended");
     if (!row.parent_lives) {
       if (row.id != "ca") {
-        const Reply refresh = server.token("ca", {{"grant_type", "refresh_token"}, {"refresh_token", tree.refresh}, {"actor_token", server.assertion("a1")}});
+        const Reply refresh = server.token("ca", {{"grant_type", "refresh_token"},
+                                                  {"refresh_token", tree.refresh},
+                                                  {"actor_token", server.assertion("a1")}});
         expect_refused(server, refresh, 400, "invalid_grant");
       }
-      expect_refused(server, server.exchange("m1", tree.t1, "a2", {{"resource", kR2}}), 400, "invalid_request");
+      expect_refused(server, server.exchange("m1", tree.t1, "a2", {{"resource", kR2}}), 400,
+                     "invalid_request");
       expect_refused(server, server.on_behalf_of("m1", tree.t1, kR2 + "/r2.read"), 400, "invalid_grant");
     }
     server.resume(row.kind, row.id);
@@ -65,9 +72,15 @@ TEST(Lifecycle, D30_a_suspended_agent_gets_nothing_of_its_own_either) {  // P-10
   server.suspend("agent", "a2");
   const Fields ask{{"grant_type", "client_credentials"}, {"resource", kIssuer}};
   expect_refused(server, server.token("a2-runtime", ask), 400, "unauthorized_client", "agent_inactive");
-  expect_refused(server, server.exchange("ca", t1, "", {{"actor_token", issued}, {"actor_token_type", kAccessTokenType}}), 400, "invalid_request");
+  expect_refused(
+      server,
+      server.exchange("ca", t1, "", {{"actor_token", issued}, {"actor_token_type", kAccessTokenType}}), 400,
+      "invalid_request");
   server.resume("agent", "a2");
-  expect_refused(server, server.exchange("ca", t1, "", {{"actor_token", issued}, {"actor_token_type", kAccessTokenType}}), 400, "invalid_request");
+  expect_refused(
+      server,
+      server.exchange("ca", t1, "", {{"actor_token", issued}, {"actor_token_type", kAccessTokenType}}), 400,
+      "invalid_request");
   EXPECT_EQ(server.exchange("ca", t1, "a2").status, 200);
 }
 
@@ -80,10 +93,13 @@ TEST(Lifecycle, D51_a_removed_key_ends_the_proofs_made_with_it_and_not_the_grant
   json::Value set;
   set.set("keys", std::move(keys));
   server.change("agents", "a2", "jwks", set);
-  expect_refused(server, server.exchange("ca", t1, "", {{"actor_token", signed_before}, {"actor_token_type", kJwtType}}), 400, "invalid_request");
+  expect_refused(
+      server, server.exchange("ca", t1, "", {{"actor_token", signed_before}, {"actor_token_type", kJwtType}}),
+      400, "invalid_request");
   EXPECT_TRUE(server.is_active("r1-server", t1));
   const std::string rotated = server.sign("stranger", "JWT", claims_of(server.assertion("a2")));
-  EXPECT_EQ(server.exchange("ca", t1, "", {{"actor_token", rotated}, {"actor_token_type", kJwtType}}).status, 200);
+  EXPECT_EQ(server.exchange("ca", t1, "", {{"actor_token", rotated}, {"actor_token_type", kJwtType}}).status,
+            200);
 }
 
 TEST(Lifecycle, D30_one_grant_ends_alone_and_survives_a_restart_as_ended) {  // P-08
@@ -133,7 +149,8 @@ TEST(Lifecycle, D30_a_deleted_id_that_comes_back_revives_nothing) {  // P-12, 22
   json::Value gone = without("agents", "a2");
   for (json::Member& member : *gone.object()) {  // its runtime goes with it
     if (member.name != "clients") continue;
-    std::erase_if(*member.value.array(), [](const json::Value& item) { return text_at(item, "id") == "a2-runtime"; });
+    std::erase_if(*member.value.array(),
+                  [](const json::Value& item) { return text_at(item, "id") == "a2-runtime"; });
   }
   server.apply(gone);
   EXPECT_FALSE(server.is_active("r2-server", tree.t2));
@@ -152,10 +169,13 @@ TEST(Lifecycle, D30_a_deleted_id_that_comes_back_revives_nothing) {  // P-12, 22
 TEST(Lifecycle, D30_a_client_in_the_middle_takes_along_what_came_through_it) {
   TestServer server;
   const Reply first = server.flow("ca", "a1", "r1.read r2.read");
-  const Reply second = server.exchange("r1-server", first.text("access_token"), "a2", {{"resource", kR2}, {"scope", "r2.read"}});
+  const Reply second = server.exchange("r1-server", first.text("access_token"), "a2",
+                                       {{"resource", kR2}, {"scope", "r2.read"}});
   ASSERT_EQ(second.status, 200) << second.body;
-  const std::string third = server.exchange("r2-server", second.text("access_token"), "a4").text("access_token");
-  ASSERT_EQ(chain_of(third), (std::vector<std::string>{"a4", "a2", "a1"}));  // agents alone: no client is an actor here
+  const std::string third =
+      server.exchange("r2-server", second.text("access_token"), "a4").text("access_token");
+  ASSERT_EQ(chain_of(third),
+            (std::vector<std::string>{"a4", "a2", "a1"}));  // agents alone: no client is an actor here
   ASSERT_TRUE(server.is_active("r2-server", third));
   server.suspend("client", "r1-server");
   EXPECT_FALSE(server.is_active("r2-server", third));

@@ -1,5 +1,6 @@
-// What one caller may cost the others (RFC 6585 §4): failures are limited before they cost a signature, nobody is locked out by
-// a stranger, and the store stays bounded. S-10, S-05; 86, 87, 111, 160, 313, 314, 320.
+// What one caller may cost the others (RFC 6585 §4): failures are limited before they cost a signature,
+// nobody is locked out by a stranger, and the store stays bounded. S-10, S-05; 86, 87, 111, 160, 313, 314,
+// 320.
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
@@ -30,7 +31,10 @@ class LimitsAtTheServer : public testing::Test {
     EXPECT_EQ(text_at(server.last_audit(), "reason"), reason);
   }
   Fields bad_code() const {
-    return {{"grant_type", "authorization_code"}, {"code", "x"}, {"redirect_uri", kRedirect}, {"code_verifier", std::string(43, 'v')}};
+    return {{"grant_type", "authorization_code"},
+            {"code", "x"},
+            {"redirect_uri", kRedirect},
+            {"code_verifier", std::string(43, 'v')}};
   }
   TestServer server;
 };
@@ -48,35 +52,46 @@ TEST_F(LimitsAtTheServer, S_10_failed_redemptions_are_limited_per_client_and_for
 }
 
 TEST_F(LimitsAtTheServer, a_stranger_cannot_lock_out_a_client) {  // 160
-  server.configure([](oauth::Settings& settings) { settings.limits = {.failures = 5, .failures_per_minute = 1}; });
+  server.configure(
+      [](oauth::Settings& settings) { settings.limits = {.failures = 5, .failures_per_minute = 1}; });
   const Fields ask{{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}};
   http::Headers wrong;
   wrong.set("Authorization", "Basic " + base64("a1-runtime:wrong"));
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(server.post("/token", ask, from("192.0.2.1", wrong)).error(), "invalid_client");
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(server.post("/token", ask, from("192.0.2.1", wrong)).error(), "invalid_client");
   expect_limited(server.post("/token", ask, from("192.0.2.1", wrong)), "limit_client_authentication");
-  // Not even the right secret helps there; and it is not looked at, so that it cannot be guessed through the limit.
-  expect_limited(server.post("/token", ask, from("192.0.2.1", server.basic("a1-runtime"))), "limit_client_authentication");
+  // Not even the right secret helps there; and it is not looked at, so that it cannot be guessed through the
+  // limit.
+  expect_limited(server.post("/token", ask, from("192.0.2.1", server.basic("a1-runtime"))),
+                 "limit_client_authentication");
   EXPECT_EQ(server.post("/token", ask, from("192.0.2.2", server.basic("a1-runtime"))).status, 200);
   for (const char* path : {"/par", "/introspect", "/revoke"}) {
-    EXPECT_EQ(server.post(path, {{"token", "x"}}, from("192.0.2.1", server.basic("a1-runtime"))).status, 429) << path;
+    EXPECT_EQ(server.post(path, {{"token", "x"}}, from("192.0.2.1", server.basic("a1-runtime"))).status, 429)
+        << path;
   }
 }
 
 TEST_F(LimitsAtTheServer, bad_signatures_are_refused_before_they_cost_any) {  // 314
   limit({.failures = 5, .failures_per_minute = 1});
-  Fields fields{{"grant_type", "client_credentials"}, {"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}};
+  Fields fields{{"grant_type", "client_credentials"},
+                {"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}};
   std::string forged = server.assertion("cg");
   forged[forged.size() - 5] = forged[forged.size() - 5] == 'A' ? 'B' : 'A';
   fields.emplace_back("client_assertion", forged);
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(server.post("/token", fields, from("192.0.2.1")).error(), "invalid_client");
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(server.post("/token", fields, from("192.0.2.1")).error(), "invalid_client");
   expect_limited(server.post("/token", fields, from("192.0.2.1")), "limit_client_authentication");
-  EXPECT_EQ(server.token("cg", {{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}}).status, 200);
+  EXPECT_EQ(
+      server.token("cg", {{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}})
+          .status,
+      200);
 }
 
 TEST_F(LimitsAtTheServer, a_public_client_is_counted_by_address) {
   limit({.failures = 3, .failures_per_minute = 1});
   Fields fields = with(bad_code(), {{"client_id", "cp"}});
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(server.post("/token", fields, from("192.0.2.1")).error(), "invalid_grant");
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(server.post("/token", fields, from("192.0.2.1")).error(), "invalid_grant");
   expect_limited(server.post("/token", fields, from("192.0.2.1")), "limit_failures");
   EXPECT_EQ(server.post("/token", fields, from("192.0.2.2")).error(), "invalid_grant");
 }
@@ -86,7 +101,11 @@ TEST_F(LimitsAtTheServer, sign_in_slows_down_per_account_and_address) {  // 87
   Browser browser(server);
   const auto attempt = [&](const std::string& user, const std::string& password, const std::string& address) {
     const Reply page = browser.get("/login");
-    return browser.post("/login", {{"csrf", hidden_input(page.body, "/login", "csrf")}, {"request", ""}, {"username", user}, {"password", password}},
+    return browser.post("/login",
+                        {{"csrf", hidden_input(page.body, "/login", "csrf")},
+                         {"request", ""},
+                         {"username", user},
+                         {"password", password}},
                         from(address));
   };
   for (const std::string user : {"u1", "nobody"}) {
@@ -108,7 +127,8 @@ TEST_F(LimitsAtTheServer, asking_again_and_again_is_no_way_to_consent) {  // 86,
   limit({.prompts_per_hour = 3});
   Browser browser(server);
   const auto ask = [&](const std::string& agent, bool allow) {
-    return server.authorize(browser, server.authorization("ca", agent, "r1.read", make_pkce()), Decision{.user = "u1", .allow = allow, .scopes = {}});
+    return server.authorize(browser, server.authorization("ca", agent, "r1.read", make_pkce()),
+                            Decision{.user = "u1", .allow = allow, .scopes = {}});
   };
   for (int i = 0; i < 3; ++i) {
     const Reply denied = ask("a1", false);
@@ -132,7 +152,8 @@ TEST_F(LimitsAtTheServer, S_05_waiting_requests_are_bounded_and_expire) {  // 32
   EXPECT_EQ(server.as("ca", "/par", good).status, 201);
 
   std::string query;
-  for (const auto& [name, value] : good) query += (query.empty() ? "?" : "&") + name + "=" + http::percent_encode(value);
+  for (const auto& [name, value] : good)
+    query += (query.empty() ? "?" : "&") + name + "=" + http::percent_encode(value);
   for (int i = 0; i < 10; ++i) EXPECT_EQ(server.get("/authorize" + query, from("192.0.2.1")).status, 303);
   const Reply limited = server.get("/authorize" + query, from("192.0.2.1"));
   EXPECT_EQ(limited.status, 429);

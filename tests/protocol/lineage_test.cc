@@ -1,5 +1,5 @@
-// "What did this agent do?", answered over the administration API: from the consent to the last use, also when the tokens
-// were purged long ago, within bounds.
+// "What did this agent do?", answered over the administration API: from the consent to the last use, also
+// when the tokens were purged long ago, within bounds.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,7 +23,11 @@ struct Lineage : testing::Test {
   }
   void report(const std::string& token, const std::string& verdict, const std::string& path) {
     static int count = 0;
-    const std::string own = server.token("r1-server", {{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"scope", "behalf.evidence"}}).text("access_token");
+    const std::string own = server
+                                .token("r1-server", {{"grant_type", "client_credentials"},
+                                                     {"resource", kIssuer},
+                                                     {"scope", "behalf.evidence"}})
+                                .text("access_token");
     json::Value record = json_of(R"({"resource":"https://api.example/r1"})");
     record.set("id", "e-" + std::to_string(++count));
     record.set("time", server.clock.now().milliseconds);
@@ -36,7 +40,8 @@ struct Lineage : testing::Test {
     record.set("action", action);
     json::Value body;
     body.set("records", json::Value::Array{record});
-    http::ClientRequest request{.method = "POST", .path_and_query = "/evidence", .headers = {}, .body = json::write(body)};
+    http::ClientRequest request{
+        .method = "POST", .path_and_query = "/evidence", .headers = {}, .body = json::write(body)};
     request.headers.set("Content-Type", "application/json");
     request.headers.set("Authorization", "Bearer " + own);
     ASSERT_EQ(server.send(request).status, 200);
@@ -60,7 +65,10 @@ struct Lineage : testing::Test {
     return {};
   }
   void purge_everything() {
-    server.services().store.run([&](store::Transaction& transaction) { while (transaction.purge(server.clock.now(), 1000) > 0) {} });
+    server.services().store.run([&](store::Transaction& transaction) {
+      while (transaction.purge(server.clock.now(), 1000) > 0) {
+      }
+    });
   }
 };
 
@@ -74,8 +82,10 @@ TEST_F(Lineage, of_a_consent_from_the_decision_to_the_last_use) {
   report(t1, "allowed", "/mail/1");
   report(t1, "allowed", "/mail/1");
   report(t2, "denied", "/mail/2");
-  const Reply second = server.token("ca", {{"grant_type", "refresh_token"}, {"refresh_token", flow.text("refresh_token")},
-                                           {"actor_token", server.assertion("a1")}, {"actor_token_type", kJwtType}});
+  const Reply second = server.token("ca", {{"grant_type", "refresh_token"},
+                                           {"refresh_token", flow.text("refresh_token")},
+                                           {"actor_token", server.assertion("a1")},
+                                           {"actor_token_type", kJwtType}});
   ASSERT_EQ(second.status, 200) << second.body;
   server.suspend("agent", "a1");
 
@@ -88,11 +98,14 @@ TEST_F(Lineage, of_a_consent_from_the_decision_to_the_last_use) {
   EXPECT_NE(text_at(*tree.find("grant"), "ended_at"), "");
   EXPECT_EQ(tree.find("cut"), nullptr);
   const auto& nodes = *tree.find("nodes")->array();
-  ASSERT_EQ(nodes.size(), 6u) << json::write_pretty(tree);  // code, two access tokens and refresh tokens, one exchanged
+  ASSERT_EQ(nodes.size(), 6u) << json::write_pretty(
+      tree);  // code, two access tokens and refresh tokens, one exchanged
   EXPECT_EQ(text_at(nodes[0], "kind"), "authorization_code");
   // Parents before children.
   for (size_t i = 1; i < nodes.size(); ++i) {
-    const auto above = std::find_if(nodes.begin(), nodes.begin() + static_cast<long>(i), [&](const json::Value& other) { return text_at(other, "id") == text_at(nodes[i], "parent"); });
+    const auto above = std::find_if(
+        nodes.begin(), nodes.begin() + static_cast<long>(i),
+        [&](const json::Value& other) { return text_at(other, "id") == text_at(nodes[i], "parent"); });
     EXPECT_NE(above, nodes.begin() + static_cast<long>(i)) << json::write(nodes[i]);
   }
   const json::Value first = node(tree, t1);
@@ -187,7 +200,11 @@ TEST_F(Lineage, what_a_new_epoch_ends_is_told_though_it_has_no_record) {  // Q-0
 
 TEST_F(Lineage, of_software_for_itself) {
   server.change("clients", "a1-runtime", "grant_types", list({"client_credentials", kExchange}));
-  const std::string own = server.token("a1-runtime", {{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}}).text("access_token");
+  const std::string own =
+      server
+          .token("a1-runtime",
+                 {{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}})
+          .text("access_token");
   const std::string hop = server.exchange("a1-runtime", own, "").text("access_token");
   ASSERT_NE(hop, "");
   report(hop, "allowed", "/own");
@@ -211,10 +228,12 @@ TEST_F(Lineage, of_a_person_and_of_an_agent) {
   const std::string passed_on = server.exchange("ca", first, "a2").text("access_token");
   const json::Value of_user = ask("user=u1");
   ASSERT_EQ(lineages(of_user).size(), 2u);
-  EXPECT_EQ(text_at(*lineages(of_user)[0].find("grant"), "id"), text_at(claims_of(second), "grant_id"));  // newest first
+  EXPECT_EQ(text_at(*lineages(of_user)[0].find("grant"), "id"),
+            text_at(claims_of(second), "grant_id"));  // newest first
   EXPECT_EQ(lineages(ask("user=u2")).size(), 1u);
 
-  // The agent that was consented to, and where another passed on to it: only what it acted in, and what is above that.
+  // The agent that was consented to, and where another passed on to it: only what it acted in, and what is
+  // above that.
   const json::Value of_agent = ask("agent=a2");
   ASSERT_EQ(lineages(of_agent).size(), 2u);
   const json::Value& passed = lineages(of_agent)[1];
@@ -240,7 +259,8 @@ TEST_F(Lineage, says_what_is_left_out) {
 }
 
 TEST_F(Lineage, what_is_unknown_or_not_one_question) {
-  for (const char* question : {"grant=none", "token=none", "token=01aaaaaaaaaaaaaaaaaaaaaaaa", "user=nobody", "agent=nobody"}) {
+  for (const char* question :
+       {"grant=none", "token=none", "token=01aaaaaaaaaaaaaaaaaaaaaaaa", "user=nobody", "agent=nobody"}) {
     EXPECT_EQ(server.admin("GET", std::string("/audit/lineage?") + question).status, 404) << question;
   }
   for (const char* question : {"", "grant=a&user=u1", "grant="}) {

@@ -1,4 +1,5 @@
-// Signing in: no enumeration, no fixation, no form from elsewhere, and cookies that stay here (RFC 9700 §4.7, RFC 6265).
+// Signing in: no enumeration, no fixation, no form from elsewhere, and cookies that stay here (RFC 9700 §4.7,
+// RFC 6265).
 #include <gtest/gtest.h>
 
 #include "support/expectations.h"
@@ -8,7 +9,10 @@ namespace {
 
 Fields login_form(Browser& browser, const std::string& user, const std::string& password) {
   const Reply page = browser.get("/login");
-  return {{"csrf", hidden_input(page.body, "/login", "csrf")}, {"request", ""}, {"username", user}, {"password", password}};
+  return {{"csrf", hidden_input(page.body, "/login", "csrf")},
+          {"request", ""},
+          {"username", user},
+          {"password", password}};
 }
 
 TEST(Login, a_wrong_password_and_an_unknown_person_look_the_same) {  // 87
@@ -18,7 +22,8 @@ TEST(Login, a_wrong_password_and_an_unknown_person_look_the_same) {  // 87
   expect_page(server, wrong, 401, "wrong_password");
   std::string unknown = browser.post("/login", login_form(browser, "zz", "not it")).body;
   EXPECT_EQ(text_at(server.last_audit(), "reason"), "unknown_user");
-  for (size_t at = unknown.find("\"zz\""); at != std::string::npos; at = unknown.find("\"zz\"")) unknown.replace(at, 4, "\"u1\"");
+  for (size_t at = unknown.find("\"zz\""); at != std::string::npos; at = unknown.find("\"zz\""))
+    unknown.replace(at, 4, "\"u1\"");
   EXPECT_EQ(unknown, wrong.body);
   server.suspend("user", "u2");
   expect_page(server, browser.post("/login", login_form(browser, "u2", kPassword)), 401);
@@ -42,7 +47,8 @@ TEST(Login, the_form_is_ours_and_the_session_is_new) {  // 43, 66, 71, 79
   const Reply first = browser.post("/login", form);
   ASSERT_EQ(first.status, 303);
   const std::string cookie = first.header("Set-Cookie");
-  for (const char* part : {"__Host-behalf_session=", "; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/"}) {
+  for (const char* part :
+       {"__Host-behalf_session=", "; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/"}) {
     EXPECT_NE(cookie.find(part), std::string::npos) << part << " in " << cookie;
   }
   const auto old = browser.cookies;
@@ -50,10 +56,12 @@ TEST(Login, the_form_is_ours_and_the_session_is_new) {  // 43, 66, 71, 79
   EXPECT_NE(browser.cookies.at("__Host-behalf_session"), old.at("__Host-behalf_session"));
   Browser replayed(server);
   replayed.cookies = old;
-  EXPECT_EQ(replayed.get("/agents").body.find("User One"), std::string::npos) << "the old session is still alive";
+  EXPECT_EQ(replayed.get("/agents").body.find("User One"), std::string::npos)
+      << "the old session is still alive";
   EXPECT_NE(browser.get("/agents").body.find("User One"), std::string::npos);
   server.clock.advance(Seconds{3600});
-  EXPECT_EQ(browser.get("/agents").body.find("User One"), std::string::npos) << "an idle session is still alive";
+  EXPECT_EQ(browser.get("/agents").body.find("User One"), std::string::npos)
+      << "an idle session is still alive";
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
-// Microsoft's On-Behalf-Of shape of the JWT bearer grant: the middle tier m1 calls on with the token it received.
+// Microsoft's On-Behalf-Of shape of the JWT bearer grant: the middle tier m1 calls on with the token it
+// received.
 //
-// The answer joins the same lineage as RFC 8693 would, with m1 as the outermost actor; whatever is wrong with the
-// assertion is invalid_grant.
+// The answer joins the same lineage as RFC 8693 would, with m1 as the outermost actor; whatever is wrong with
+// the assertion is invalid_grant.
 #include <gtest/gtest.h>
 
 #include "support/test_server.h"
@@ -11,7 +12,9 @@ namespace {
 
 const std::string kR2Read = kR2 + "/r2.read";
 
-std::string m1_token(TestServer& server) { return server.flow("ca", "a1", "m1.use r2.read", kM1).text("access_token"); }
+std::string m1_token(TestServer& server) {
+  return server.flow("ca", "a1", "m1.use r2.read", kM1).text("access_token");
+}
 
 TEST(MicrosoftObo, the_middle_tier_joins_the_chain) {  // K-01, K-02, K-13, K-17
   TestServer server;
@@ -36,7 +39,8 @@ TEST(MicrosoftObo, the_middle_tier_joins_the_chain) {  // K-01, K-02, K-13, K-17
   EXPECT_NE(text_at(claims_of(again.text("access_token")), "jti"), text_at(claims, "jti"));
   EXPECT_EQ(text_at(claims_of(again.text("access_token")), "grant_id"), text_at(claims, "grant_id"));
   const Reply lineage = server.admin("GET", "/lineage?grant=" + text_at(claims, "grant_id"));
-  for (const std::string& jti : {text_at(claims, "jti"), text_at(claims_of(again.text("access_token")), "jti")}) {
+  for (const std::string& jti :
+       {text_at(claims, "jti"), text_at(claims_of(again.text("access_token")), "jti")}) {
     EXPECT_NE(lineage.body.find(jti), std::string::npos);
   }
 }
@@ -54,17 +58,26 @@ TEST(MicrosoftObo, a_tier_calls_on_for_an_agent_that_proves_itself) {  // K-18, 
   const std::string tc = server.flow("ca", "a1", "m1.use r2.read", kM1).text("access_token");
   const std::string to = kR2 + "/r2.read";
   const std::string proof = server.assertion("a2");
-  const Reply reply = server.on_behalf_of("m1", tc, to, {{"actor_token", proof}, {"actor_token_type", kJwtType}});
+  const Reply reply =
+      server.on_behalf_of("m1", tc, to, {{"actor_token", proof}, {"actor_token_type", kJwtType}});
   ASSERT_EQ(reply.status, 200) << reply.body;
   EXPECT_EQ(chain_of(reply.text("access_token")), (std::vector<std::string>{"a2", "a1"}));
-  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", proof}}), 400, "invalid_grant", "actor_token_replayed");
+  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", proof}}), 400, "invalid_grant",
+                 "actor_token_replayed");
   expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", "x"}}), 400, "invalid_grant");
   expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", tc}}), 400, "invalid_grant");
-  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token_type", kJwtType}}), 400, "invalid_request", "actor_token_type_without_token");
-  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", server.assertion("a2")}, {"actor_token_type", kAccessTokenType}}), 400, "invalid_request");
-  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", server.assertion("a3")}}), 400, "invalid_grant", "actor_inactive");
+  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token_type", kJwtType}}), 400,
+                 "invalid_request", "actor_token_type_without_token");
+  expect_refused(
+      server,
+      server.on_behalf_of("m1", tc, to,
+                          {{"actor_token", server.assertion("a2")}, {"actor_token_type", kAccessTokenType}}),
+      400, "invalid_request");
+  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", server.assertion("a3")}}), 400,
+                 "invalid_grant", "actor_inactive");
   // Whom the acting agent does not pass on to may prove itself as it likes.
-  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", server.assertion("a5")}}), 400, "invalid_request", "onward_forbidden");
+  expect_refused(server, server.on_behalf_of("m1", tc, to, {{"actor_token", server.assertion("a5")}}), 400,
+                 "invalid_request", "onward_forbidden");
 }
 
 TEST(MicrosoftObo, whatever_is_no_assertion_for_this_tier_is_refused) {  // K-04, K-05, K-06, K-08, K-09, 135
@@ -73,9 +86,14 @@ TEST(MicrosoftObo, whatever_is_no_assertion_for_this_tier_is_refused) {  // K-04
   const std::string r1 = server.flow("ca", "a1", "r1.read").text("access_token");
   const std::string rt = server.flow("ca", "a1", "r1.read offline_access").text("refresh_token");
   ASSERT_NE(rt, "");
-  const std::string app_only = server.token("ca", {{"grant_type", "client_credentials"}, {"resource", kM1}, {"scope", "m1.use"}}).text("access_token");
+  const std::string app_only =
+      server.token("ca", {{"grant_type", "client_credentials"}, {"resource", kM1}, {"scope", "m1.use"}})
+          .text("access_token");
   ASSERT_NE(app_only, "");
-  const std::string agent_only = server.token("a1-runtime", {{"grant_type", "client_credentials"}, {"resource", kM1}, {"scope", "m1.use"}}).text("access_token");
+  const std::string agent_only =
+      server
+          .token("a1-runtime", {{"grant_type", "client_credentials"}, {"resource", kM1}, {"scope", "m1.use"}})
+          .text("access_token");
   const struct {
     std::string name, client, assertion;
     Fields change;
@@ -83,9 +101,24 @@ TEST(MicrosoftObo, whatever_is_no_assertion_for_this_tier_is_refused) {  // K-04
   } rows[] = {
       {"audience is R1", "m1", r1, {}, "invalid_grant", "subject_not_for_this_client"},
       {"holder, not audience", "r1-server", tc, {}, "invalid_grant", "subject_not_for_this_client"},
-      {"no requested_token_use", "m1", tc, {{"requested_token_use", kLeaveOut}}, "invalid_grant", "requested_token_use_missing"},
-      {"empty requested_token_use", "m1", tc, {{"requested_token_use", ""}}, "invalid_grant", "requested_token_use_missing"},
-      {"other requested_token_use", "m1", tc, {{"requested_token_use", "on_behalf"}}, "invalid_request", "requested_token_use"},
+      {"no requested_token_use",
+       "m1",
+       tc,
+       {{"requested_token_use", kLeaveOut}},
+       "invalid_grant",
+       "requested_token_use_missing"},
+      {"empty requested_token_use",
+       "m1",
+       tc,
+       {{"requested_token_use", ""}},
+       "invalid_grant",
+       "requested_token_use_missing"},
+      {"other requested_token_use",
+       "m1",
+       tc,
+       {{"requested_token_use", "on_behalf"}},
+       "invalid_request",
+       "requested_token_use"},
       {"no assertion", "m1", tc, {{"assertion", kLeaveOut}}, "invalid_request", "assertion_missing"},
       {"refresh token", "m1", rt, {}, "invalid_grant", ""},
       {"issued actor token", "m1", server.issued_actor_token("a1"), {}, "invalid_grant", ""},
@@ -94,20 +127,55 @@ TEST(MicrosoftObo, whatever_is_no_assertion_for_this_tier_is_refused) {  // K-04
       {"agent only", "m1", agent_only, {}, "invalid_grant", "assertion_without_user"},
       {"garbage", "m1", "x.y.z", {}, "invalid_grant", ""},
       {"signed by another", "m1", server.sign("stranger", "at+jwt", claims_of(tc)), {}, "invalid_grant", ""},
-      {"typ of another kind", "m1", server.sign("a1", "oauth-id-jag+jwt", claims_of(tc)), {}, "invalid_grant", ""},
+      {"typ of another kind",
+       "m1",
+       server.sign("a1", "oauth-id-jag+jwt", claims_of(tc)),
+       {},
+       "invalid_grant",
+       ""},
       {"public client", "cp", tc, {}, "unauthorized_client", "public_client"},
       {"client without the grant", "ca", tc, {}, "unauthorized_client", "grant_type_not_registered"},
       {"no scope", "m1", tc, {{"scope", kLeaveOut}}, "invalid_scope", "scope_missing"},
       {"only sign-in scopes", "m1", tc, {{"scope", "openid profile"}}, "invalid_scope", "scope_empty"},
-      {"two resources", "m1", tc, {{"scope", kR2Read + " " + kR1 + "/r1.read"}}, "invalid_scope", "several_targets"},
-      {"two defaults", "m1", tc, {{"scope", kR2 + "/.default " + kR1 + "/.default"}}, "invalid_scope", "several_targets"},
-      {"default and single", "m1", tc, {{"scope", kR2 + "/.default " + kR2Read}}, "invalid_scope", "default_mixed"},
-      {"default and plain", "m1", tc, {{"scope", kR2 + "/.default r2.read"}}, "invalid_scope", "default_mixed"},
-      {"unknown default", "m1", tc, {{"scope", "https://api.example/x/.default"}}, "invalid_scope", "scope_resource_unknown"},
+      {"two resources",
+       "m1",
+       tc,
+       {{"scope", kR2Read + " " + kR1 + "/r1.read"}},
+       "invalid_scope",
+       "several_targets"},
+      {"two defaults",
+       "m1",
+       tc,
+       {{"scope", kR2 + "/.default " + kR1 + "/.default"}},
+       "invalid_scope",
+       "several_targets"},
+      {"default and single",
+       "m1",
+       tc,
+       {{"scope", kR2 + "/.default " + kR2Read}},
+       "invalid_scope",
+       "default_mixed"},
+      {"default and plain",
+       "m1",
+       tc,
+       {{"scope", kR2 + "/.default r2.read"}},
+       "invalid_scope",
+       "default_mixed"},
+      {"unknown default",
+       "m1",
+       tc,
+       {{"scope", "https://api.example/x/.default"}},
+       "invalid_scope",
+       "scope_resource_unknown"},
       {"wildcard", "m1", tc, {{"scope", kR2 + "/*"}}, "invalid_scope", ""},
       {"beyond the assertion", "m1", tc, {{"scope", kR1 + "/r1.write"}}, "invalid_scope", "scope_widening"},
       {"resource contradicts scope", "m1", tc, {{"resource", kR1}}, "invalid_scope", "several_targets"},
-      {"unknown resource", "m1", tc, {{"resource", "https://api.example/none"}}, "invalid_target", "target_unknown"},
+      {"unknown resource",
+       "m1",
+       tc,
+       {{"resource", "https://api.example/none"}},
+       "invalid_target",
+       "target_unknown"},
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.name);
@@ -141,7 +209,10 @@ TEST(MicrosoftObo, a_refusal_says_what_its_libraries_read) {  // D-83
   TestServer server;
   const std::string tc = m1_token(server);
   const std::string guid = "0f8fad5b-d9cb-469f-a165-70867728950e";
-  const Fields bad{{"grant_type", kJwtBearer}, {"assertion", "x"}, {"scope", kR2Read}, {"requested_token_use", "on_behalf_of"}};
+  const Fields bad{{"grant_type", kJwtBearer},
+                   {"assertion", "x"},
+                   {"scope", kR2Read},
+                   {"requested_token_use", "on_behalf_of"}};
   const auto refused = [&](const std::string& query, const std::string& header) {
     http::Headers headers = server.basic("m1");
     if (!header.empty()) headers.set("client-request-id", header);
@@ -168,7 +239,8 @@ TEST(MicrosoftObo, a_refusal_says_what_its_libraries_read) {  // D-83
 TEST(MicrosoftObo, a_downstream_step_up_is_relayed_as_claims) {  // K-10, D-83
   TestServer server;
   const std::string tc = m1_token(server);
-  server.apply(json_of(R"({"resources":[{"id":"https://api.example/r2","name":"Resource R2","required_acr":"mfa",
+  server.apply(
+      json_of(R"({"resources":[{"id":"https://api.example/r2","name":"Resource R2","required_acr":"mfa",
                           "scopes":[{"name":"r2.read","title":"Read R2"}]}]})"));
   const Reply reply = server.on_behalf_of("m1", tc, kR2Read);
   expect_refused(server, reply, 400, "interaction_required", "step_up_required");

@@ -1,4 +1,5 @@
-// "My agents": what each may do for me, and taking it back (decision D-30); nobody reaches another person's grants.
+// "My agents": what each may do for me, and taking it back (decision D-30); nobody reaches another person's
+// grants.
 #include <gtest/gtest.h>
 
 #include "support/expectations.h"
@@ -10,13 +11,16 @@ TEST(MyAgents, shows_each_grant_and_takes_back_one_or_all_of_an_agent) {  // C-1
   TestServer server;
   Browser browser(server);
   const auto token = [&](const char* client, const char* agent) {
-    return server.token(client, server.redemption(next_code(server, browser, client, agent, "r1.read"), agent)).text("access_token");
+    return server
+        .token(client, server.redemption(next_code(server, browser, client, agent, "r1.read"), agent))
+        .text("access_token");
   };
   const std::string first = token("ca", "a1");
   const std::string other_client = token("cb", "a1");
   const std::string other_agent = token("ca", "a2");
   const Reply page = browser.get("/agents");
-  for (const char* text : {"Agent a1", "Agent a2", "Client ca", "Client cb", "Title of r1.read"}) EXPECT_NE(page.body.find(text), std::string::npos) << text;
+  for (const char* text : {"Agent a1", "Agent a2", "Client ca", "Client cb", "Title of r1.read"})
+    EXPECT_NE(page.body.find(text), std::string::npos) << text;
   const std::string csrf = hidden_input(page.body, "/agents/revoke", "csrf");
   const std::string grant = text_at(claims_of(first), "grant_id");
   ASSERT_NE(csrf, "");
@@ -52,8 +56,11 @@ TEST(MyAgents, what_was_allowed_twice_is_shown_once_and_taken_back_whole) {
   const auto allow = [&](const std::string& scope) {
     server.clock.advance(Seconds{1});  // or which of two is newer would be left to chance
     const Pkce pkce = make_pkce();
-    const Reply back = server.authorize(browser, with(server.authorization("ca", "a1", scope, pkce), {{"prompt", "consent"}}));
-    return server.token("ca", server.redemption({.code = back.location_parameter("code"), .pkce = pkce}, "a1")).text("access_token");
+    const Reply back = server.authorize(
+        browser, with(server.authorization("ca", "a1", scope, pkce), {{"prompt", "consent"}}));
+    return server
+        .token("ca", server.redemption({.code = back.location_parameter("code"), .pkce = pkce}, "a1"))
+        .text("access_token");
   };
   const std::vector<std::string> same = {allow("r1.read"), allow("r1.read")};
   const std::string wider = allow("r1.read r1.write");
@@ -68,7 +75,8 @@ TEST(MyAgents, what_was_allowed_twice_is_shown_once_and_taken_back_whole) {
   // The newer of the two stands there; the other goes with it.
   const std::string grant = text_at(claims_of(same[1]), "grant_id");
   ASSERT_NE(page.find("value=\"" + grant + "\""), std::string::npos);
-  browser.post("/agents/revoke", {{"csrf", hidden_input(page, "/agents/revoke", "csrf")}, {"delegation", grant}});
+  browser.post("/agents/revoke",
+               {{"csrf", hidden_input(page, "/agents/revoke", "csrf")}, {"delegation", grant}});
   for (const std::string& token : same) EXPECT_FALSE(server.is_active("ca", token));
   EXPECT_TRUE(server.is_active("ca", wider));
 }

@@ -1,5 +1,6 @@
-// Refresh tokens from an On-Behalf-Of call: only where it was asked for, the person allowed use while away, and every actor of the
-// chain may have one. They keep the chain and the narrowing, and end with what is above them; what is above does not end with them.
+// Refresh tokens from an On-Behalf-Of call: only where it was asked for, the person allowed use while away,
+// and every actor of the chain may have one. They keep the chain and the narrowing, and end with what is
+// above them; what is above does not end with them.
 #include <gtest/gtest.h>
 
 #include "support/expectations.h"
@@ -12,7 +13,8 @@ const std::string kR2Read = kR2 + "/r2.read";
 class OboRefresh : public ::testing::Test {
  protected:
   void SetUp() override {
-    server.change("clients", "m1", "grant_types", json_of("[\"refresh_token\",\"" + kExchange + "\",\"" + kJwtBearer + "\"]"));
+    server.change("clients", "m1", "grant_types",
+                  json_of("[\"refresh_token\",\"" + kExchange + "\",\"" + kJwtBearer + "\"]"));
     server.change("clients", "m1", "refresh_lifetime", "2h");
   }
   // The client's own answer, and m1's from it.
@@ -26,10 +28,12 @@ class OboRefresh : public ::testing::Test {
     return server.token(who, with({{"grant_type", "refresh_token"}, {"refresh_token", token}}, more));
   }
   Reply refresh_of_client() {
-    return refresh(client.text("refresh_token"), {{"actor_token", server.assertion("a1")}, {"resource", kM1}}, "ca");
+    return refresh(client.text("refresh_token"), {{"actor_token", server.assertion("a1")}, {"resource", kM1}},
+                   "ca");
   }
   void expect_ended(const std::string& reason = {}) {
-    expect_refused(server, refresh(tier.text("refresh_token")), 400, "invalid_grant", reason, {tier.text("refresh_token")});
+    expect_refused(server, refresh(tier.text("refresh_token")), 400, "invalid_grant", reason,
+                   {tier.text("refresh_token")});
   }
   TestServer server;
   Reply client, tier;
@@ -154,7 +158,8 @@ TEST_F(OboRefresh, what_the_tier_does_to_it_stays_below) {  // I12, RFC 7009 §2
   EXPECT_TRUE(server.is_active("ca", client.text("access_token")));
 
   start();  // proof of an agent where none is bound: swapped
-  expect_refused(server, refresh(tier.text("refresh_token"), {{"actor_token", server.assertion("a1")}}), 400, "invalid_grant", "actor_token_without_actor");
+  expect_refused(server, refresh(tier.text("refresh_token"), {{"actor_token", server.assertion("a1")}}), 400,
+                 "invalid_grant", "actor_token_without_actor");
   expect_ended("refresh_token_ended");
   EXPECT_EQ(refresh_of_client().status, 200);
 }
@@ -162,10 +167,12 @@ TEST_F(OboRefresh, what_the_tier_does_to_it_stays_below) {  // I12, RFC 7009 §2
 TEST_F(OboRefresh, a_demand_on_the_sign_in_is_asked_again) {  // D-83
   start();
   server.change("resources", kR2, "required_acr", "gold");
-  expect_refused(server, refresh(tier.text("refresh_token")), 400, "interaction_required", "step_up_required");
+  expect_refused(server, refresh(tier.text("refresh_token")), 400, "interaction_required",
+                 "step_up_required");
 }
 
-// Found here: the code at the root of a lineage is purged a day later; ending the lineage must not depend on it.
+// Found here: the code at the root of a lineage is purged a day later; ending the lineage must not depend on
+// it.
 TEST_F(OboRefresh, a_family_ends_also_when_its_root_is_gone) {
   server.change("agents", "a1", "refresh_lifetime", "30d");
   start();
@@ -178,8 +185,10 @@ TEST_F(OboRefresh, a_family_ends_also_when_its_root_is_gone) {
   const Reply again = refresh_of_client();
   ASSERT_EQ(again.status, 200) << again.body;
   ASSERT_EQ(server.as("ca", "/revoke", {{"token", again.text("refresh_token")}}).status, 200);
-  expect_refused(server, refresh(again.text("refresh_token"), {{"actor_token", server.assertion("a1")}, {"resource", kM1}}, "ca"), 400,
-                 "invalid_grant", "refresh_token_ended");
+  expect_refused(server,
+                 refresh(again.text("refresh_token"),
+                         {{"actor_token", server.assertion("a1")}, {"resource", kM1}}, "ca"),
+                 400, "invalid_grant", "refresh_token_ended");
   EXPECT_FALSE(server.is_active("ca", again.text("access_token")));
 }
 

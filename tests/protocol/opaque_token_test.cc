@@ -1,5 +1,6 @@
-// Opaque access tokens (D-55): a resource may want tokens that say nothing. Asked about, they say what the JWT would have said; they are
-// found by a keyed hash, and are subject tokens, assertions and revocable like any other.
+// Opaque access tokens (D-55): a resource may want tokens that say nothing. Asked about, they say what the
+// JWT would have said; they are found by a keyed hash, and are subject tokens, assertions and revocable like
+// any other.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -15,7 +16,9 @@ std::set<std::string> members(const json::Value& value) {
   return names;
 }
 
-bool is_opaque(const std::string& token) { return token.starts_with("at_") && token.find('.') == std::string::npos; }
+bool is_opaque(const std::string& token) {
+  return token.starts_with("at_") && token.find('.') == std::string::npos;
+}
 
 TEST(OpaqueToken, introspection_says_what_the_jwt_would) {  // G-13, D-55
   TestServer server;
@@ -33,7 +36,8 @@ TEST(OpaqueToken, introspection_says_what_the_jwt_would) {  // G-13, D-55
   const Reply of_opaque = server.introspect("r2-server", opaque);
   ASSERT_EQ(of_opaque.status, 200);
   EXPECT_EQ(members(of_opaque.json), members(of_jwt.json));
-  for (const char* name : {"active", "iss", "sub", "aud", "client_id", "azp", "scope", "sub_profile", "act", "token_type", "acr", "amr"}) {
+  for (const char* name : {"active", "iss", "sub", "aud", "client_id", "azp", "scope", "sub_profile", "act",
+                           "token_type", "acr", "amr"}) {
     ASSERT_NE(of_opaque.json.find(name), nullptr) << name;
     EXPECT_EQ(*of_opaque.json.find(name), *of_jwt.json.find(name)) << name;
   }
@@ -62,8 +66,10 @@ TEST(OpaqueToken, only_the_whole_secret_counts) {
   std::string wrong = good;
   wrong.back() = wrong.back() == 'A' ? 'B' : 'A';
   const std::string secret = good.substr(29);
-  for (const std::string& token : {wrong, good.substr(0, good.size() - 1), good + "A", "at_" + text_at(claims_of(jwt), "jti") + secret,
-                                   "at_" + flow.text("refresh_token").substr(3), "at_" + code.code.substr(3), "rt_" + good.substr(3), "at_" + secret}) {
+  for (const std::string& token :
+       {wrong, good.substr(0, good.size() - 1), good + "A", "at_" + text_at(claims_of(jwt), "jti") + secret,
+        "at_" + flow.text("refresh_token").substr(3), "at_" + code.code.substr(3), "rt_" + good.substr(3),
+        "at_" + secret}) {
     SCOPED_TRACE(token);
     EXPECT_EQ(server.introspect("ca", token).body, "{\"active\":false}");
     expect_refused(server, server.exchange("ca", token, "a2"), 400, "invalid_request", {}, {secret});
@@ -87,10 +93,14 @@ TEST(OpaqueToken, is_a_subject_an_assertion_and_revocable) {  // D-62, D-63, D-8
     const Reply tier = server.on_behalf_of("m1", t1, kR2 + "/r2.read");
     ASSERT_EQ(tier.status, 200) << tier.body;
     EXPECT_EQ(chain_of(tier.text("access_token")), (std::vector<std::string>{"m1", "a1"}));
-    expect_refused(server, server.exchange("m1", t1, "a2", {{"resource", kR2}, {"subject_token_type", kJwtType}}), 400, "invalid_request",
-                   "subject_token_type_contradicts_token");
-    expect_refused(server, server.exchange("cb", t1, "a2", {{"resource", kR2}}), 400, "invalid_request", "subject_not_for_this_client");
-    expect_refused(server, server.token("ca", with(server.redemption(server.get_code("ca", "a1", "r1.read"), "a1"), {{"actor_token", t1}, {"actor_token_type", kAccessTokenType}})),
+    expect_refused(server,
+                   server.exchange("m1", t1, "a2", {{"resource", kR2}, {"subject_token_type", kJwtType}}),
+                   400, "invalid_request", "subject_token_type_contradicts_token");
+    expect_refused(server, server.exchange("cb", t1, "a2", {{"resource", kR2}}), 400, "invalid_request",
+                   "subject_not_for_this_client");
+    expect_refused(server,
+                   server.token("ca", with(server.redemption(server.get_code("ca", "a1", "r1.read"), "a1"),
+                                           {{"actor_token", t1}, {"actor_token_type", kAccessTokenType}})),
                    400, "invalid_grant", "actor_token_malformed");
   }
   const std::string below = server.exchange("m1", t1, "a2", {{"resource", kR2}}).text("access_token");
@@ -99,7 +109,8 @@ TEST(OpaqueToken, is_a_subject_an_assertion_and_revocable) {  // D-62, D-63, D-8
   ASSERT_EQ(server.as("ca", "/revoke", {{"token", t1}}).status, 200);
   EXPECT_FALSE(server.is_active("m1", t1));
   EXPECT_FALSE(server.is_active("r2-server", below));
-  expect_refused(server, server.on_behalf_of("m1", t1, kR2 + "/r2.read"), 400, "invalid_grant", "subject_ended");
+  expect_refused(server, server.on_behalf_of("m1", t1, kR2 + "/r2.read"), 400, "invalid_grant",
+                 "subject_ended");
 }
 
 TEST(OpaqueToken, an_actor_token_stays_a_jwt) {  // D-04
@@ -107,7 +118,8 @@ TEST(OpaqueToken, an_actor_token_stays_a_jwt) {  // D-04
   for (const std::string& id : {kR1, kR2, kM1}) server.change("resources", id, "token_format", "opaque");
   const std::string proof = server.issued_actor_token("a1");
   EXPECT_EQ(text_at(header_of(proof), "typ"), "at+jwt");
-  const Reply reply = server.token("ca", with(server.redemption(server.get_code("ca", "a1", "r1.read"), ""), {{"actor_token", proof}}));
+  const Reply reply = server.token(
+      "ca", with(server.redemption(server.get_code("ca", "a1", "r1.read"), ""), {{"actor_token", proof}}));
   ASSERT_EQ(reply.status, 200) << reply.body;
   EXPECT_TRUE(is_opaque(reply.text("access_token")));
 }

@@ -38,8 +38,10 @@ TEST(Postgres, a_refusal_spends_the_code_and_leaves_its_record) {
   REQUIRE_POSTGRES();
   TestServer server(PostgresCluster::shared()->fresh_database());
   const auto code = server.get_code("ca", "a1", "r1.read");
-  expect_refused(server, server.token("ca", server.redemption(code, "a2")), 400, "invalid_grant", "actor_mismatch");
-  expect_refused(server, server.token("ca", server.redemption(code, "a1")), 400, "invalid_grant", "code_reused");
+  expect_refused(server, server.token("ca", server.redemption(code, "a2")), 400, "invalid_grant",
+                 "actor_mismatch");
+  expect_refused(server, server.token("ca", server.redemption(code, "a1")), 400, "invalid_grant",
+                 "code_reused");
 }
 
 TEST(Postgres, a_database_that_goes_away_is_503_and_comes_back_by_itself) {

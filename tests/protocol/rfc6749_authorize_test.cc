@@ -1,5 +1,6 @@
-// The authorization endpoint (RFC 6749 §4.1.1, OIDC Core §3.1.2.1, draft-oauth-ai-agents-on-behalf-of-user-02 §5.1): the order
-// of its checks, what is never redirected, and that an agent which cannot be used looks like one that does not exist.
+// The authorization endpoint (RFC 6749 §4.1.1, OIDC Core §3.1.2.1, draft-oauth-ai-agents-on-behalf-of-user-02
+// §5.1): the order of its checks, what is never redirected, and that an agent which cannot be used looks like
+// one that does not exist.
 #include <gtest/gtest.h>
 
 #include "support/expectations.h"
@@ -15,7 +16,8 @@ struct Case {
   Fields more = {};  // appended: sent a second time
 };
 
-TEST(Rfc6749, S4_1_1_no_page_is_shown_for_a_wrong_request_and_the_client_hears_why) {  // B-07 to B-24, 1, 3, 4, 5, 23, 29
+TEST(Rfc6749, S4_1_1_no_page_is_shown_for_a_wrong_request_and_the_client_hears_why) {  // B-07 to B-24, 1, 3,
+                                                                                       // 4, 5, 23, 29
   TestServer server;
   const Fields good = server.authorization("ca", "a1", "r1.read", make_pkce());
   const Case cases[] = {
@@ -35,19 +37,33 @@ TEST(Rfc6749, S4_1_1_no_page_is_shown_for_a_wrong_request_and_the_client_hears_w
       {"requested_actor twice", {}, "invalid_request", "repeated_parameter", {{"requested_actor", "a2"}}},
       {"an unknown one twice", {{"foo", "1"}}, "invalid_request", "repeated_parameter", {{"foo", "1"}}},
       {"actor_token", {{"actor_token", "eyJ"}}, "invalid_request", "credential_exposure_actor_token"},
-      {"actor_token_type", {{"actor_token_type", kJwtType}}, "invalid_request", "credential_exposure_actor_token"},
+      {"actor_token_type",
+       {{"actor_token_type", kJwtType}},
+       "invalid_request",
+       "credential_exposure_actor_token"},
       {"request object", {{"request", "eyJ"}}, "request_not_supported", "request_object"},
       {"actor empty", {{"requested_actor", ""}}, "invalid_request", "requested_actor_malformed"},
-      {"actor of 256", {{"requested_actor", std::string(256, 'a')}}, "invalid_request", "requested_actor_malformed"},
+      {"actor of 256",
+       {{"requested_actor", std::string(256, 'a')}},
+       "invalid_request",
+       "requested_actor_malformed"},
       {"actor with a space", {{"requested_actor", "a1 "}}, "invalid_request", "requested_actor_malformed"},
       {"actor with a control", {{"requested_actor", "a1\n"}}, "invalid_request", "requested_actor_malformed"},
-      {"actor fullwidth", {{"requested_actor", "\xEF\xBD\x81""1"}}, "invalid_request", "requested_actor_malformed"},
+      {"actor fullwidth",
+       {{"requested_actor",
+         "\xEF\xBD\x81"
+         "1"}},
+       "invalid_request",
+       "requested_actor_malformed"},
       {"no scope", {{"scope", kLeaveOut}}, "invalid_scope", "scope_missing"},
       {"empty scope", {{"scope", ""}}, "invalid_scope", "scope_missing"},
       {"scope malformed", {{"scope", "r1.read \"x\""}}, "invalid_scope", "scope_malformed"},
       {"scope unknown", {{"scope", "r1.read r1.fly"}}, "invalid_scope", "scope_unknown"},
       {"only offline", {{"scope", "offline_access"}}, "invalid_scope", "scope_empty"},
-      {"above the agent", {{"requested_actor", "a2"}, {"scope", "r1.write"}}, "invalid_scope", "scope_above_agent"},
+      {"above the agent",
+       {{"requested_actor", "a2"}, {"scope", "r1.write"}},
+       "invalid_scope",
+       "scope_above_agent"},
       {"prompt unknown", {{"prompt", "please"}}, "invalid_request", "prompt_unknown"},
       {"prompt none login", {{"prompt", "none login"}}, "invalid_request", "prompt_none_with_others"},
       {"max_age", {{"max_age", "-1"}}, "invalid_request", "max_age"},
@@ -64,13 +80,16 @@ TEST(Rfc6749, S4_1_1_no_page_is_shown_for_a_wrong_request_and_the_client_hears_w
   EXPECT_EQ(server.whole_audit_text().find("eyJ"), std::string::npos);  // B-23: the exposure, not the value
   Fields twice = good;
   twice.emplace_back("state", "other");
-  expect_sent_back(server, ask(server, twice), "invalid_request", "repeated_parameter", {.redirect_uri = kRedirect, .state = ""});
+  expect_sent_back(server, ask(server, twice), "invalid_request", "repeated_parameter",
+                   {.redirect_uri = kRedirect, .state = ""});
   server.change("clients", "cb", "scopes", json::Value::Array{"r1.read"});  // B-21
-  expect_sent_back(server, ask(server, with(good, {{"client_id", "cb"}, {"scope", "r1.write"}})), "invalid_scope", "scope_above_client");
+  expect_sent_back(server, ask(server, with(good, {{"client_id", "cb"}, {"scope", "r1.write"}})),
+                   "invalid_scope", "scope_above_client");
   EXPECT_EQ(server.flow("ca", "a1", "r1.read").status, 200);
 }
 
-TEST(Rfc6749, S4_1_2_1_without_a_known_client_and_redirect_uri_nothing_is_redirected) {  // B-17, B-19, 1, 5, 31
+TEST(Rfc6749,
+     S4_1_2_1_without_a_known_client_and_redirect_uri_nothing_is_redirected) {  // B-17, B-19, 1, 5, 31
   TestServer server;
   const Fields good = server.authorization("ca", "a1", "r1.read", make_pkce());
   const Case cases[] = {
@@ -83,9 +102,18 @@ TEST(Rfc6749, S4_1_2_1_without_a_known_client_and_redirect_uri_nothing_is_redire
       {"another redirect", {{"redirect_uri", "https://evil.example/cb"}}, "", "redirect_uri_unregistered"},
       {"client twice", {}, "", "repeated_parameter", {{"client_id", "ca"}}},
       {"redirect twice", {}, "", "repeated_parameter", {{"redirect_uri", "https://evil.example/cb"}}},
-      {"redirect before scope", {{"redirect_uri", "https://evil.example/cb"}, {"scope", "bad"}}, "", "redirect_uri_unregistered"},
-      {"client before redirect", {{"client_id", "nobody"}, {"redirect_uri", "https://evil.example/cb"}}, "", "client_unknown"},
-      {"silent too", {{"redirect_uri", "https://evil.example/cb"}, {"prompt", "none"}}, "", "redirect_uri_unregistered"},
+      {"redirect before scope",
+       {{"redirect_uri", "https://evil.example/cb"}, {"scope", "bad"}},
+       "",
+       "redirect_uri_unregistered"},
+      {"client before redirect",
+       {{"client_id", "nobody"}, {"redirect_uri", "https://evil.example/cb"}},
+       "",
+       "client_unknown"},
+      {"silent too",
+       {{"redirect_uri", "https://evil.example/cb"}, {"prompt", "none"}},
+       "",
+       "redirect_uri_unregistered"},
   };
   for (const Case& test : cases) {
     SCOPED_TRACE(test.name);
@@ -110,9 +138,11 @@ TEST(Draft02, S5_1_an_agent_that_cannot_be_used_looks_like_one_that_does_not_exi
   const Fields good = server.authorization("ca", "nobody-knows", "r1.read", make_pkce());
   const Reply unknown = ask(server, good);
   expect_sent_back(server, unknown, "invalid_request", "actor_unknown");
-  const std::pair<const char*, const char*> others[] = {{"a3", "actor_suspended"}, {"a-elsewhere", "actor_not_for_this_client"},
-                                                        {"A1", "actor_unknown"}, {"a1%20", "actor_unknown"}, {"u1", "actor_unknown"},
-                                                        {"cb", "actor_unknown"}, {"child.", "actor_unknown"}};
+  const std::pair<const char*, const char*> others[] = {
+      {"a3", "actor_suspended"},  {"a-elsewhere", "actor_not_for_this_client"},
+      {"A1", "actor_unknown"},    {"a1%20", "actor_unknown"},
+      {"u1", "actor_unknown"},    {"cb", "actor_unknown"},
+      {"child.", "actor_unknown"}};
   for (const auto& [agent, reason] : others) {
     SCOPED_TRACE(agent);
     const Reply reply = ask(server, with(good, {{"requested_actor", agent}}));
@@ -141,7 +171,8 @@ TEST(Draft02, S5_1_without_an_agent_the_token_has_no_act) {  // B-27, B-33
   expect_sent_back(server, ask(server, old), "invalid_request", "requested_actor_missing");
 }
 
-TEST(Rfc6749, S4_1_2_the_answer_has_code_and_the_same_state_and_a_form_post_is_escaped) {  // B-01, B-28, B-35, 26, 27, 46
+TEST(Rfc6749, S4_1_2_the_answer_has_code_and_the_same_state_and_a_form_post_is_escaped) {  // B-01, B-28,
+                                                                                           // B-35, 26, 27, 46
   TestServer server;
   Browser browser(server);
   Fields good = server.authorization("ca", "a1", "r1.read", make_pkce());
@@ -156,8 +187,8 @@ TEST(Rfc6749, S4_1_2_the_answer_has_code_and_the_same_state_and_a_form_post_is_e
   const Reply stateless = browser.get("/authorize?" + http::write_form(with(good, {{"state", kLeaveOut}})));
   EXPECT_NE(stateless.location_parameter("code"), "");
   EXPECT_EQ(stateless.header("Location").find("state"), std::string::npos);
-  for (const std::string& state : {std::string(4000, 's'), std::string("\"><script>alert(1)</script>"), std::string("a\r\nSet-Cookie: x=1"),
-                                   std::string("\xE2\x80\xAE&=+ %41")}) {
+  for (const std::string& state : {std::string(4000, 's'), std::string("\"><script>alert(1)</script>"),
+                                   std::string("a\r\nSet-Cookie: x=1"), std::string("\xE2\x80\xAE&=+ %41")}) {
     const Reply odd = browser.get("/authorize?" + http::write_form(with(good, {{"state", state}})));
     EXPECT_NE(odd.location_parameter("code"), "") << odd.status;
     EXPECT_EQ(odd.location_parameter("state"), state);
@@ -183,15 +214,19 @@ TEST(Rfc6749, S3_1_form_post_to_a_private_scheme_that_looks_like_http_is_no_form
   TestServer server;
   const std::string odd = "https.example.app:/cb";
   server.change("clients", "ca", "redirect_uris", json::Value::Array{odd});
-  const Fields fields = with(server.authorization("ca", "a1", "r1.read", make_pkce()), {{"redirect_uri", odd}, {"response_mode", "form_post"}});
-  expect_sent_back(server, ask(server, fields), "invalid_request", "response_mode", {.redirect_uri = odd, .state = "state-of-the-client"});
+  const Fields fields = with(server.authorization("ca", "a1", "r1.read", make_pkce()),
+                             {{"redirect_uri", odd}, {"response_mode", "form_post"}});
+  expect_sent_back(server, ask(server, fields), "invalid_request", "response_mode",
+                   {.redirect_uri = odd, .state = "state-of-the-client"});
 }
 
 TEST(OidcCore, S3_1_2_1_prompt_and_max_age_are_honoured) {  // B-25, B-31, 23, 24, D-18
   TestServer server;
   Browser browser(server);
   const Fields good = server.authorization("ca", "a1", "r1.read", make_pkce());
-  const auto go = [&](const Fields& overrides) { return browser.get("/authorize?" + http::write_form(with(good, overrides))); };
+  const auto go = [&](const Fields& overrides) {
+    return browser.get("/authorize?" + http::write_form(with(good, overrides)));
+  };
   server.sign_in(browser, "u1");
   expect_sent_back(server, go({{"prompt", "none"}}), "consent_required", "no_covering_consent");
   ASSERT_NE(server.authorize(browser, good).location_parameter("code"), "");
@@ -200,11 +235,13 @@ TEST(OidcCore, S3_1_2_1_prompt_and_max_age_are_honoured) {  // B-25, B-31, 23, 2
   server.clock.advance(Seconds{5});
   expect_sent_back(server, go({{"prompt", "none"}, {"max_age", "4"}}), "login_required", "no_session");
   EXPECT_NE(go({{"max_age", "6"}}).location_parameter("code"), "");
-  for (const Fields& again : {Fields{{"max_age", "0"}}, Fields{{"prompt", "login"}}, Fields{{"prompt", "select_account"}}}) {
+  for (const Fields& again :
+       {Fields{{"max_age", "0"}}, Fields{{"prompt", "login"}}, Fields{{"prompt", "select_account"}}}) {
     const Reply asked = go(again);
     ASSERT_TRUE(asked.header("Location").starts_with("/login")) << asked.header("Location");
     const std::string id = asked.location_parameter("request");
-    EXPECT_TRUE(browser.get("/consent?request=" + id).header("Location").starts_with("/login"));  // no way around it
+    EXPECT_TRUE(
+        browser.get("/consent?request=" + id).header("Location").starts_with("/login"));  // no way around it
     const Reply signed_in = server.sign_in(browser, "u1", id);
     ASSERT_TRUE(signed_in.header("Location").starts_with("/consent"));
     EXPECT_NE(browser.get(signed_in.header("Location")).location_parameter("code"), "");

@@ -1,5 +1,5 @@
-// Client authentication with secrets (RFC 6749 §2.3): one method, the registered one, strictly decoded, and refused alike
-// whether the client is unknown or the secret is wrong.
+// Client authentication with secrets (RFC 6749 §2.3): one method, the registered one, strictly decoded, and
+// refused alike whether the client is unknown or the secret is wrong.
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
@@ -17,12 +17,16 @@ http::Headers authorization(const std::string& value) {
   headers.set("Authorization", value);
   return headers;
 }
-std::string basic(const std::string& id, const std::string& secret) { return "Basic " + base64(id + ":" + secret); }
+std::string basic(const std::string& id, const std::string& secret) {
+  return "Basic " + base64(id + ":" + secret);
+}
 
 class Rfc6749ClientAuth : public testing::Test {
  protected:
   Rfc6749ClientAuth() { server.change("clients", "ca", "secret", kFirst); }
-  Reply ask(const http::Headers& headers, const Fields& more = {}) { return server.post("/token", with(kAsk, more), headers); }
+  Reply ask(const http::Headers& headers, const Fields& more = {}) {
+    return server.post("/token", with(kAsk, more), headers);
+  }
   TestServer server;
 };
 
@@ -33,12 +37,15 @@ TEST_F(Rfc6749ClientAuth, S2_3_1_basic_is_decoded_as_the_text_says) {  // 149
   std::string plus = encoded;
   plus.replace(plus.find("%20"), 3, "+");
   EXPECT_EQ(ask(authorization(basic("ca", plus))).status, 200);
-  const struct { std::string name, header, reason; } rows[] = {
+  const struct {
+    std::string name, header, reason;
+  } rows[] = {
       {"not encoded", basic("ca", kFirst), "malformed_basic"},
       {"bad escape", basic("ca", "%zz" + encoded), "malformed_basic"},
       {"cut escape", basic("ca", encoded + "%4"), "malformed_basic"},
       {"no base64", "Basic ca:" + encoded, "malformed_basic"},
-      {"space in base64", "Basic " + base64("ca:").substr(0, 2) + " " + base64("ca:" + encoded).substr(2), "malformed_basic"},
+      {"space in base64", "Basic " + base64("ca:").substr(0, 2) + " " + base64("ca:" + encoded).substr(2),
+       "malformed_basic"},
       {"no colon", "Basic " + base64("ca" + encoded), "malformed_basic"},
       {"empty", "Basic ", "malformed_basic"},
       {"no id", basic("", encoded), "malformed_basic"},
@@ -62,20 +69,29 @@ TEST_F(Rfc6749ClientAuth, S2_3_1_basic_is_decoded_as_the_text_says) {  // 149
 TEST_F(Rfc6749ClientAuth, S2_3_one_method_and_the_registered_one) {  // 147, 148, 150, 151
   const http::Headers good = authorization(basic("ca", http::percent_encode(kFirst)));
   const std::string assertion_type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-  expect_refused(server, ask(good, {{"client_secret", kFirst}}), 400, "invalid_request", "two_methods", {kFirst});
-  expect_refused(server, ask(good, {{"client_assertion", server.assertion("cg")}, {"client_assertion_type", assertion_type}}), 400, "invalid_request", "two_methods");
-  expect_refused(server, ask({}, {{"client_id", "cg"}, {"client_secret", "x"}, {"client_assertion", server.assertion("cg")}}), 400, "invalid_request", "two_methods");
+  expect_refused(server, ask(good, {{"client_secret", kFirst}}), 400, "invalid_request", "two_methods",
+                 {kFirst});
+  expect_refused(
+      server,
+      ask(good, {{"client_assertion", server.assertion("cg")}, {"client_assertion_type", assertion_type}}),
+      400, "invalid_request", "two_methods");
+  expect_refused(
+      server,
+      ask({}, {{"client_id", "cg"}, {"client_secret", "x"}, {"client_assertion", server.assertion("cg")}}),
+      400, "invalid_request", "two_methods");
   http::Headers twice = good;
   twice.add("Authorization", basic("ca", "x"));
   expect_refused(server, ask(twice), 400, "invalid_request", "two_methods");
-  expect_refused(server, ask({}, {{"client_id", "ca"}, {"client_secret", kFirst}}), 401, "invalid_client", "other_method_registered", {kFirst});
+  expect_refused(server, ask({}, {{"client_id", "ca"}, {"client_secret", kFirst}}), 401, "invalid_client",
+                 "other_method_registered", {kFirst});
   expect_refused(server, ask(authorization(basic("cg", kSecond))), 401, "invalid_client", "wrong_secret");
   expect_refused(server, ask(authorization(basic("cp", "x"))), 401, "invalid_client", "wrong_secret");
   expect_refused(server, ask(good, {{"client_id", "cb"}}), 401, "invalid_client", "client_id_differs");
   expect_refused(server, ask({}), 401, "invalid_client", "no_client");
   for (const char* path : {"/token", "/par", "/revoke", "/introspect"}) {
     SCOPED_TRACE(path);
-    expect_refused(server, server.post(path, with(kAsk, {{"client_id", "ca"}, {"token", "x"}})), 401, "invalid_client", "no_credentials");
+    expect_refused(server, server.post(path, with(kAsk, {{"client_id", "ca"}, {"token", "x"}})), 401,
+                   "invalid_client", "no_credentials");
   }
   EXPECT_EQ(ask(good, {{"client_id", "ca"}, {"client_secret", ""}}).status, 200);  // §3.1: empty is left out
 
@@ -94,7 +110,8 @@ TEST_F(Rfc6749ClientAuth, S5_2_unknown_client_and_wrong_secret_look_the_same) { 
   const Reply suspended = ask(authorization(basic("ca", http::percent_encode(kFirst))));
   EXPECT_EQ(suspended.body, wrong.body);
   expect_refused(server, suspended, 401, "invalid_client", "client_inactive");
-  EXPECT_EQ(server.post("/token", with(kAsk, {{"client_id", "nobody"}})).body, server.post("/token", with(kAsk, {{"client_id", "cb"}})).body);
+  EXPECT_EQ(server.post("/token", with(kAsk, {{"client_id", "nobody"}})).body,
+            server.post("/token", with(kAsk, {{"client_id", "cb"}})).body);
 }
 
 TEST_F(Rfc6749ClientAuth, a_rotated_secret_works_for_one_more_day) {  // 162

@@ -1,5 +1,5 @@
-// Refreshing (RFC 6749 §6, RFC 9700 §4.14, decision D-31): the agent proves itself each time, a lost answer may be asked for
-// again within a minute, and a token that comes back later ends its family.
+// Refreshing (RFC 6749 §6, RFC 9700 §4.14, decision D-31): the agent proves itself each time, a lost answer
+// may be asked for again within a minute, and a token that comes back later ends its family.
 #include <gtest/gtest.h>
 
 #include "support/expectations.h"
@@ -17,9 +17,15 @@ class Refresh : public ::testing::Test {
     return reply.text("refresh_token");
   }
   Fields fields(const std::string& token, const Fields& overrides = {}) {
-    return with({{"grant_type", "refresh_token"}, {"refresh_token", token}, {"actor_token", server.assertion("a1")}, {"actor_token_type", kJwtType}}, overrides);
+    return with({{"grant_type", "refresh_token"},
+                 {"refresh_token", token},
+                 {"actor_token", server.assertion("a1")},
+                 {"actor_token_type", kJwtType}},
+                overrides);
   }
-  Reply refresh(const std::string& token, const Fields& overrides = {}) { return server.token("ca", fields(token, overrides)); }
+  Reply refresh(const std::string& token, const Fields& overrides = {}) {
+    return server.token("ca", fields(token, overrides));
+  }
   void expect_alive(const std::string& token) {
     const Reply reply = refresh(token);
     EXPECT_EQ(reply.status, 200) << reply.body;
@@ -43,28 +49,37 @@ TEST_F(Refresh, S6_twenty_in_sequence_keep_the_actor) {  // H-13
 
 TEST_F(Refresh, S6_an_honest_mistake_costs_nothing) {  // H-03, H-05, H-07, I12
   const std::string token = refresh_token();
-  expect_refused(server, refresh(token, {{"actor_token", kLeaveOut}, {"actor_token_type", kLeaveOut}}), 400, "invalid_request", "actor_token_missing", {token});
+  expect_refused(server, refresh(token, {{"actor_token", kLeaveOut}, {"actor_token_type", kLeaveOut}}), 400,
+                 "invalid_request", "actor_token_missing", {token});
   const int64_t past = server.clock.now().seconds() - 100;
-  expect_refused(server, refresh(token, {{"actor_token", server.assertion("a1", claims({{"exp", past}, {"iat", past - 60}}))}}), 400, "invalid_grant",
-                 "actor_token: expired", {token});
-  expect_refused(server, server.token("cb", fields(token)), 400, "invalid_grant", "refresh_token_of_other_client", {token});
-  expect_refused(server, server.token("cp", fields(token)), 400, "invalid_grant", "refresh_token_of_other_client");
-  expect_refused(server, refresh(token, {{"scope", "r1.read r2.read"}}), 400, "invalid_scope", "scope_widening");
+  expect_refused(
+      server,
+      refresh(token, {{"actor_token", server.assertion("a1", claims({{"exp", past}, {"iat", past - 60}}))}}),
+      400, "invalid_grant", "actor_token: expired", {token});
+  expect_refused(server, server.token("cb", fields(token)), 400, "invalid_grant",
+                 "refresh_token_of_other_client", {token});
+  expect_refused(server, server.token("cp", fields(token)), 400, "invalid_grant",
+                 "refresh_token_of_other_client");
+  expect_refused(server, refresh(token, {{"scope", "r1.read r2.read"}}), 400, "invalid_scope",
+                 "scope_widening");
   expect_refused(server, refresh(token, {{"resource", kR2}}), 400, "invalid_target", "target_not_granted");
   expect_refused(server, refresh(token, {{"resource", "https://api.example/none"}}), 400, "invalid_target");
   expect_refused(server, refresh(access_token), 400, "invalid_grant", "refresh_token_malformed");
   expect_refused(server, refresh(token + "A"), 400, "invalid_grant");
-  expect_refused(server, refresh(token, {{"refresh_token", kLeaveOut}}), 400, "invalid_request", "refresh_token_missing");
+  expect_refused(server, refresh(token, {{"refresh_token", kLeaveOut}}), 400, "invalid_request",
+                 "refresh_token_missing");
   EXPECT_TRUE(server.is_active("r1-server", access_token));
   const Reply narrow = refresh(token, {{"scope", "r1.read"}});  // H-08
   ASSERT_EQ(narrow.status, 200) << narrow.body;
   EXPECT_EQ(narrow.text("scope"), "r1.read");
-  EXPECT_EQ(refresh(narrow.text("refresh_token")).text("scope"), "r1.read r1.write");  // one narrow token narrows no other
+  EXPECT_EQ(refresh(narrow.text("refresh_token")).text("scope"),
+            "r1.read r1.write");  // one narrow token narrows no other
 }
 
 TEST_F(Refresh, S6_another_agent_ends_the_family) {  // H-04
   const std::string token = refresh_token();
-  expect_refused(server, refresh(token, {{"actor_token", server.assertion("a2")}}), 400, "invalid_grant", "actor_mismatch", {token});
+  expect_refused(server, refresh(token, {{"actor_token", server.assertion("a2")}}), 400, "invalid_grant",
+                 "actor_mismatch", {token});
   EXPECT_FALSE(server.is_active("r1-server", access_token));
   expect_refused(server, refresh(token), 400, "invalid_grant", "refresh_token_ended");
   expect_alive(refresh_token());
@@ -77,9 +92,11 @@ TEST_F(Refresh, S4_14_a_retry_within_a_minute_gets_the_same_successor) {  // ret
   const Reply again = refresh(token);
   ASSERT_EQ(again.status, 200) << again.body;
   EXPECT_EQ(again.text("refresh_token"), first.text("refresh_token"));
-  expect_refused(server, server.token("cb", fields(token)), 400, "invalid_grant", "refresh_token_of_other_client");
+  expect_refused(server, server.token("cb", fields(token)), 400, "invalid_grant",
+                 "refresh_token_of_other_client");
   server.clock.advance(Seconds{1});
-  expect_refused(server, refresh(token), 400, "invalid_grant", "refresh_token_reused", {token, first.text("refresh_token")});
+  expect_refused(server, refresh(token), 400, "invalid_grant", "refresh_token_reused",
+                 {token, first.text("refresh_token")});
   expect_refused(server, refresh(first.text("refresh_token")), 400, "invalid_grant", "refresh_token_ended");
   EXPECT_FALSE(server.is_active("r1-server", again.text("access_token")));
 }
@@ -114,7 +131,8 @@ TEST_F(Refresh, D29_the_family_ends_with_its_absolute_lifetime) {  // H-16: eigh
 }
 
 TEST_F(Refresh, D30_a_suspension_ends_it_for_good) {  // H-09, H-11
-  for (const auto& [kind, id] : {std::pair{"agent", "a1"}, std::pair{"user", "u1"}, std::pair{"client", "ca"}}) {
+  for (const auto& [kind, id] :
+       {std::pair{"agent", "a1"}, std::pair{"user", "u1"}, std::pair{"client", "ca"}}) {
     SCOPED_TRACE(id);
     browser.cookies.clear();
     const std::string token = refresh_token();
@@ -137,7 +155,8 @@ TEST_F(Refresh, D31_no_refresh_token_without_the_agents_policy) {  // H-01
 TEST_F(Refresh, D13_a_client_that_is_the_agent_proves_it_with_its_key) {
   const Reply first = server.flow("cg", "ag", "r1.read offline_access");
   ASSERT_EQ(first.status, 200) << first.body;
-  const Reply next = server.token("cg", {{"grant_type", "refresh_token"}, {"refresh_token", first.text("refresh_token")}});
+  const Reply next =
+      server.token("cg", {{"grant_type", "refresh_token"}, {"refresh_token", first.text("refresh_token")}});
   ASSERT_EQ(next.status, 200) << next.body;
   EXPECT_EQ(chain_of(next.text("access_token")), std::vector<std::string>{"ag"});
 }

@@ -1,5 +1,5 @@
-// Access tokens for this server's own APIs (client_credentials with resource = issuer and a scope of this server), and the
-// one door they open (RFC 6750), tried at GET /directory.
+// Access tokens for this server's own APIs (client_credentials with resource = issuer and a scope of this
+// server), and the one door they open (RFC 6750), tried at GET /directory.
 #include <gtest/gtest.h>
 
 #include "support/test_server.h"
@@ -13,17 +13,21 @@ json::Value list(std::initializer_list<std::string_view> items) {
   return array;
 }
 
-// r1-server, the resource R1, may ask for everything this server offers; a1-runtime, which is agent a1, for signals.
+// r1-server, the resource R1, may ask for everything this server offers; a1-runtime, which is agent a1, for
+// signals.
 struct Bearer : testing::Test {
   TestServer server;
   Bearer() {
     server.change("clients", "r1-server", "grant_types", list({kExchange, kJwtBearer, "client_credentials"}));
-    server.change("clients", "r1-server", "scopes", list({"r1.read", "r2.read", "behalf.signals", "behalf.evidence", "behalf.decisions"}));
+    server.change("clients", "r1-server", "scopes",
+                  list({"r1.read", "r2.read", "behalf.signals", "behalf.evidence", "behalf.decisions"}));
     server.change("clients", "a1-runtime", "scopes", list({"r1.read", "behalf.signals"}));
-    server.change("agents", "a1", "scopes", list({"r1.read", "r1.write", "r2.read", "m1.use", "behalf.signals"}));
+    server.change("agents", "a1", "scopes",
+                  list({"r1.read", "r1.write", "r2.read", "m1.use", "behalf.signals"}));
   }
   Reply ask(const std::string& client, const std::string& scope, const Fields& more = {}) {
-    return server.token(client, with({{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"scope", scope}}, more));
+    return server.token(
+        client, with({{"grant_type", "client_credentials"}, {"resource", kIssuer}, {"scope", scope}}, more));
   }
   std::string token(const std::string& scope = "behalf.signals", const std::string& client = "r1-server") {
     return ask(client, scope).text("access_token");
@@ -33,10 +37,14 @@ struct Bearer : testing::Test {
     return server.get("/directory", headers);
   }
   void expect_challenge(const Reply& reply, const std::string& error) {
-    EXPECT_EQ(reply.header("WWW-Authenticate").find("Bearer realm=\"behalf\""), 0u) << reply.header("WWW-Authenticate");
-    EXPECT_NE(reply.header("WWW-Authenticate").find(error.empty() ? ", scope=" : ", error=\"" + error + "\""), std::string::npos);
+    EXPECT_EQ(reply.header("WWW-Authenticate").find("Bearer realm=\"behalf\""), 0u)
+        << reply.header("WWW-Authenticate");
+    EXPECT_NE(reply.header("WWW-Authenticate").find(error.empty() ? ", scope=" : ", error=\"" + error + "\""),
+              std::string::npos);
     EXPECT_NE(reply.header("WWW-Authenticate").find("scope=\"behalf.signals\""), std::string::npos);
-    if (error.empty()) { EXPECT_EQ(reply.header("WWW-Authenticate").find("error"), std::string::npos); }
+    if (error.empty()) {
+      EXPECT_EQ(reply.header("WWW-Authenticate").find("error"), std::string::npos);
+    }
   }
 };
 
@@ -58,15 +66,34 @@ TEST_F(Bearer, a_token_for_this_server_is_an_ordinary_access_token_of_the_softwa
 }
 
 TEST_F(Bearer, what_is_not_given) {
-  const struct { std::string name, client, scope; Fields more; std::string error, reason; } rows[] = {
-      {"beside a resource's scope", "r1-server", "behalf.signals r1.read", {}, "invalid_scope", "scope_not_of_this_server"},
+  const struct {
+    std::string name, client, scope;
+    Fields more;
+    std::string error, reason;
+  } rows[] = {
+      {"beside a resource's scope",
+       "r1-server",
+       "behalf.signals r1.read",
+       {},
+       "invalid_scope",
+       "scope_not_of_this_server"},
       {"a resource's scope", "a1-runtime", "r1.read", {}, "invalid_scope", "scope_not_of_this_server"},
       {"one there is not", "r1-server", "behalf.everything", {}, "invalid_scope", "scope_not_of_this_server"},
       {"above the client", "a1-runtime", "behalf.evidence", {}, "invalid_scope", "scope_ceiling"},
       {"above a client without any", "ca", "behalf.signals", {}, "invalid_scope", "scope_ceiling"},
       {"of a resource", "r1-server", "behalf.signals", {{"resource", kR1}}, "invalid_scope", "scope_ceiling"},
-      {"of no resource", "r1-server", "behalf.signals", {{"resource", kLeaveOut}}, "invalid_target", "target_missing"},
-      {"in another agent's name", "a1-runtime", "behalf.signals", {{"agent", "child"}}, "invalid_request", "agent_parameter"},
+      {"of no resource",
+       "r1-server",
+       "behalf.signals",
+       {{"resource", kLeaveOut}},
+       "invalid_target",
+       "target_missing"},
+      {"in another agent's name",
+       "a1-runtime",
+       "behalf.signals",
+       {{"agent", "child"}},
+       "invalid_request",
+       "agent_parameter"},
       {"for two", "r1-server", "behalf.signals", {{"audience", kR1}}, "invalid_target", "several_targets"},
   };
   for (const auto& row : rows) {
@@ -81,37 +108,78 @@ TEST_F(Bearer, what_is_not_given) {
 TEST_F(Bearer, nobody_consents_to_it_and_nothing_is_exchanged_for_it) {
   server.change("clients", "ca", "scopes", list({"r1.read", "behalf.signals"}));
   Browser browser(server);
-  const Reply refused = server.authorize(browser, server.authorization("ca", "", "behalf.signals", make_pkce()));
+  const Reply refused =
+      server.authorize(browser, server.authorization("ca", "", "behalf.signals", make_pkce()));
   EXPECT_EQ(refused.location_parameter("error"), "invalid_scope");
-  EXPECT_EQ(server.authorize(browser, server.authorization("ca", "", "r1.read behalf.signals", make_pkce(), kR1)).location_parameter("error"), "invalid_scope");
-  EXPECT_EQ(server.authorize(browser, server.authorization("ca", "", "r1.read", make_pkce(), kIssuer)).location_parameter("error"), "invalid_target");
+  EXPECT_EQ(
+      server.authorize(browser, server.authorization("ca", "", "r1.read behalf.signals", make_pkce(), kR1))
+          .location_parameter("error"),
+      "invalid_scope");
+  EXPECT_EQ(server.authorize(browser, server.authorization("ca", "", "r1.read", make_pkce(), kIssuer))
+                .location_parameter("error"),
+            "invalid_target");
   const std::string own = token();
-  expect_refused(server, server.exchange("r1-server", own, ""), 400, "invalid_request", "subject_is_server_token", {own});
-  expect_refused(server, server.exchange("r1-server", own, "a2", {{"resource", kR1}}), 400, "invalid_request", "subject_is_server_token", {own});
-  expect_refused(server, server.on_behalf_of("r1-server", own, kR2 + "/r2.read"), 400, "invalid_grant", "assertion_without_user", {own});
+  expect_refused(server, server.exchange("r1-server", own, ""), 400, "invalid_request",
+                 "subject_is_server_token", {own});
+  expect_refused(server, server.exchange("r1-server", own, "a2", {{"resource", kR1}}), 400, "invalid_request",
+                 "subject_is_server_token", {own});
+  expect_refused(server, server.on_behalf_of("r1-server", own, kR2 + "/r2.read"), 400, "invalid_grant",
+                 "assertion_without_user", {own});
   const std::string person = server.flow("ca", "a1", "r1.read").text("access_token");
-  expect_refused(server, server.exchange("ca", person, "", {{"scope", "behalf.signals"}}), 400, "invalid_scope");
-  expect_refused(server, server.exchange("r1-server", person, "", {{"resource", kIssuer}}), 400, "invalid_target");
+  expect_refused(server, server.exchange("ca", person, "", {{"scope", "behalf.signals"}}), 400,
+                 "invalid_scope");
+  expect_refused(server, server.exchange("r1-server", person, "", {{"resource", kIssuer}}), 400,
+                 "invalid_target");
 }
 
 TEST_F(Bearer, it_proves_no_agent) {
   const std::string own = token("behalf.signals", "a1-runtime");
   const std::string subject = server.flow("ca", "a1", "r1.read").text("access_token");
-  expect_refused(server, server.exchange("ca", subject, "", {{"actor_token", own}, {"actor_token_type", kAccessTokenType}}), 400, "invalid_request", "actor_token_audience", {own});
+  expect_refused(
+      server,
+      server.exchange("ca", subject, "", {{"actor_token", own}, {"actor_token_type", kAccessTokenType}}), 400,
+      "invalid_request", "actor_token_audience", {own});
   const auto code = server.get_code("ca", "a1", "r1.read");
-  expect_refused(server, server.token("ca", with(server.redemption(code, ""), {{"actor_token", own}})), 400, "invalid_grant", "actor_token_audience", {own});
+  expect_refused(server, server.token("ca", with(server.redemption(code, ""), {{"actor_token", own}})), 400,
+                 "invalid_grant", "actor_token_audience", {own});
 }
 
 TEST_F(Bearer, S2_1_only_in_the_header_and_only_once) {
   const std::string good = token();
   ASSERT_EQ(directory(good).status, 200);
-  const struct { std::string name; std::vector<std::string> headers; std::string path; int status; std::string error, reason; } rows[] = {
-      {"twice", {"Bearer " + good, "Bearer " + good}, "/directory", 400, "invalid_request", "bearer_repeated"},
-      {"two kinds", {*server.basic("r1-server").find("Authorization"), "Bearer " + good}, "/directory", 400, "invalid_request", "bearer_repeated"},
+  const struct {
+    std::string name;
+    std::vector<std::string> headers;
+    std::string path;
+    int status;
+    std::string error, reason;
+  } rows[] = {
+      {"twice",
+       {"Bearer " + good, "Bearer " + good},
+       "/directory",
+       400,
+       "invalid_request",
+       "bearer_repeated"},
+      {"two kinds",
+       {*server.basic("r1-server").find("Authorization"), "Bearer " + good},
+       "/directory",
+       400,
+       "invalid_request",
+       "bearer_repeated"},
       {"in the URL", {}, "/directory?access_token=" + good, 400, "invalid_request", "bearer_in_url"},
-      {"in both", {"Bearer " + good}, "/directory?access_token=" + good, 400, "invalid_request", "bearer_in_url"},
+      {"in both",
+       {"Bearer " + good},
+       "/directory?access_token=" + good,
+       400,
+       "invalid_request",
+       "bearer_in_url"},
       {"a broken query", {"Bearer " + good}, "/directory?a=%zz", 400, "invalid_request", "malformed_query"},
-      {"no token text", {"Bearer " + good + ", " + good}, "/directory", 401, "invalid_token", "bearer_malformed"},
+      {"no token text",
+       {"Bearer " + good + ", " + good},
+       "/directory",
+       401,
+       "invalid_token",
+       "bearer_malformed"},
       {"nothing after the scheme", {"Bearer "}, "/directory", 401, "invalid_token", ""},
   };
   for (const auto& row : rows) {
@@ -147,12 +215,19 @@ TEST_F(Bearer, S3_1_what_is_refused) {
   const std::string person = server.flow("ca", "a1", "r1.read").text("access_token");
   const std::string forged = token() + "x";
   const std::string foreign = server.sign("a1", "at+jwt", claims_of(token()));
-  const struct { std::string name, token; int status; std::string error, reason; } rows[] = {
+  const struct {
+    std::string name, token;
+    int status;
+    std::string error, reason;
+  } rows[] = {
       {"garbage", "nothing-that-was-ever-a-token", 401, "invalid_token", "bearer_not_a_jwt"},
       {"forged", forged, 401, "invalid_token", ""},
       {"signed by another", foreign, 401, "invalid_token", ""},
       {"a person's token for an API", person, 401, "invalid_token", "bearer_audience"},
-      {"the software's own token for an API", server.token("ca", {{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}}).text("access_token"), 401, "invalid_token", "bearer_audience"},
+      {"the software's own token for an API",
+       server.token("ca", {{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}})
+           .text("access_token"),
+       401, "invalid_token", "bearer_audience"},
       {"an actor token", server.issued_actor_token("a1"), 403, "insufficient_scope", "bearer_is_actor_token"},
       {"another scope of this server", token("behalf.evidence"), 403, "insufficient_scope", "bearer_scope"},
       {"a client assertion", server.assertion("a1"), 401, "invalid_token", ""},
@@ -214,9 +289,13 @@ TEST_F(Bearer, the_directory_names_every_agent_and_who_answers_for_it) {
   EXPECT_EQ(server.audit().size(), before);  // who only reads is not recorded
   const json::Value& agents = *reply.json.find("agents");
   ASSERT_EQ(agents.array()->size(), 10u);
-  EXPECT_EQ(json::write(agents.array()->front()),
-            R"({"id":"a-elsewhere","name":"Agent a-elsewhere","publisher":"Publisher of a-elsewhere","owner":"owner-of-a-elsewhere","status":"active"})");
-  EXPECT_NE(reply.body.find(R"("id":"a3","name":"Agent a3","publisher":"Publisher of a3","owner":"owner-of-a3","status":"suspended")"), std::string::npos);
+  EXPECT_EQ(
+      json::write(agents.array()->front()),
+      R"({"id":"a-elsewhere","name":"Agent a-elsewhere","publisher":"Publisher of a-elsewhere","owner":"owner-of-a-elsewhere","status":"active"})");
+  EXPECT_NE(
+      reply.body.find(
+          R"("id":"a3","name":"Agent a3","publisher":"Publisher of a3","owner":"owner-of-a3","status":"suspended")"),
+      std::string::npos);
   EXPECT_EQ(reply.header("Cache-Control"), "private, no-cache");
 
   http::Headers known;
@@ -240,7 +319,9 @@ TEST_F(Bearer, via_names_the_clients_it_was_passed_on_through) {
   EXPECT_EQ(claims_of(t1).find("via"), nullptr);
   const std::string t2 = server.exchange("m1", t1, "a2", {{"resource", kR2}}).text("access_token");
   EXPECT_NE(t2.find('.'), std::string::npos);
-  const auto via = [](const json::Value& value) { return value.find("via") == nullptr ? std::string("none") : json::write(*value.find("via")); };
+  const auto via = [](const json::Value& value) {
+    return value.find("via") == nullptr ? std::string("none") : json::write(*value.find("via"));
+  };
   EXPECT_EQ(via(claims_of(t2)), R"(["ca"])");
   EXPECT_EQ(via(server.introspect("r2-server", t2).json), R"(["ca"])");
   server.change("resources", kR2, "chain_disclosure", "outermost");
@@ -253,7 +334,9 @@ TEST_F(Bearer, via_names_the_clients_it_was_passed_on_through) {
 TEST_F(Bearer, a_token_whose_resource_is_gone_has_nothing_left) {
   const std::string t1 = server.flow("ca", "a1", "r1.read").text("access_token");
   ASSERT_TRUE(server.is_active("ca", t1));
-  server.services().store.run([&](store::Transaction& transaction) { transaction.remove_resource(ResourceId(kR1), server.clock.now()); });
+  server.services().store.run([&](store::Transaction& transaction) {
+    transaction.remove_resource(ResourceId(kR1), server.clock.now());
+  });
   EXPECT_FALSE(server.is_active("ca", t1));
 }
 

@@ -1,5 +1,5 @@
-// Token revocation (RFC 7009): a client ends its own tokens and what came from them; anything else is answered alike and
-// touches nothing.
+// Token revocation (RFC 7009): a client ends its own tokens and what came from them; anything else is
+// answered alike and touches nothing.
 #include <gtest/gtest.h>
 
 #include "support/test_server.h"
@@ -22,7 +22,9 @@ TEST(Rfc7009, S2_1_a_refresh_token_takes_its_family_with_it) {  // P-05, 218
   EXPECT_FALSE(server.is_active("ca", rt));
   EXPECT_FALSE(server.is_active("r1-server", flow.text("access_token")));
   EXPECT_FALSE(server.is_active("r1-server", child));
-  const Reply refresh = server.token("ca", {{"grant_type", "refresh_token"}, {"refresh_token", rt}, {"actor_token", server.assertion("a1")}});
+  const Reply refresh = server.token(
+      "ca",
+      {{"grant_type", "refresh_token"}, {"refresh_token", rt}, {"actor_token", server.assertion("a1")}});
   expect_refused(server, refresh, 400, "invalid_grant", {}, {rt});
 }
 
@@ -60,7 +62,8 @@ TEST(Rfc7009, S2_2_what_is_not_the_callers_is_answered_alike_and_untouched) {  /
   EXPECT_TRUE(server.is_active("r1-server", t1));
   EXPECT_TRUE(server.is_active("ca", rt));
   expect_refused(server, server.post("/revoke", {{"token", t1}}), 401, "invalid_client", "no_client");
-  expect_refused(server, server.post("/revoke", {{"token", t1}, {"client_id", "ca"}}), 401, "invalid_client", "no_credentials");
+  expect_refused(server, server.post("/revoke", {{"token", t1}, {"client_id", "ca"}}), 401, "invalid_client",
+                 "no_credentials");
   expect_refused(server, server.as("ca", "/revoke", {}), 400, "invalid_request", "token_missing");
   EXPECT_TRUE(server.is_active("r1-server", t1));
 }

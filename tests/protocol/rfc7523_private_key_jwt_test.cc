@@ -1,5 +1,5 @@
-// Client authentication with a signed assertion (RFC 7523 §2.2, §3): for this issuer alone, short-lived, used once, at
-// every endpoint alike.
+// Client authentication with a signed assertion (RFC 7523 §2.2, §3): for this issuer alone, short-lived, used
+// once, at every endpoint alike.
 #include <gtest/gtest.h>
 
 #include "support/test_server.h"
@@ -8,10 +8,13 @@ namespace behalf::test {
 namespace {
 
 const std::string kType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-const Fields kAsk{{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}, {"token", "x"}};
+const Fields kAsk{
+    {"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}, {"token", "x"}};
 
-Reply ask(TestServer& server, const std::string& assertion, const std::string& path = "/token", const Fields& more = {}) {
-  return server.post(path, with(with(kAsk, {{"client_assertion_type", kType}, {"client_assertion", assertion}}), more));
+Reply ask(TestServer& server, const std::string& assertion, const std::string& path = "/token",
+          const Fields& more = {}) {
+  return server.post(
+      path, with(with(kAsk, {{"client_assertion_type", kType}, {"client_assertion", assertion}}), more));
 }
 
 TEST(Rfc7523, S3_what_an_assertion_must_be) {  // 12, 152, 153, 156, 157
@@ -27,14 +30,19 @@ TEST(Rfc7523, S3_what_an_assertion_must_be) {  // 12, 152, 153, 156, 157
   json::Value of_cg = claims_of(server.assertion("cg"));
   std::string broken = server.assertion("cg");
   broken[broken.size() - 10] = broken[broken.size() - 10] == 'A' ? 'B' : 'A';
-  const struct { std::string name, assertion; } rows[] = {
+  const struct {
+    std::string name, assertion;
+  } rows[] = {
       {"aud is the token endpoint", server.assertion("cg", json_of(R"({"aud":"https://as.example/token"})"))},
-      {"aud is a list of us twice", server.assertion("cg", json_of(R"({"aud":["https://as.example","https://as.example"]})"))},
-      {"aud is a list of the token endpoint", server.assertion("cg", json_of(R"({"aud":["https://as.example/token"]})"))},
+      {"aud is a list of us twice",
+       server.assertion("cg", json_of(R"({"aud":["https://as.example","https://as.example"]})"))},
+      {"aud is a list of the token endpoint",
+       server.assertion("cg", json_of(R"({"aud":["https://as.example/token"]})"))},
       {"aud is a list in a list", server.assertion("cg", json_of(R"({"aud":[["https://as.example"]]})"))},
       {"aud is an empty list", server.assertion("cg", json_of(R"({"aud":[]})"))},
       {"aud is an object", server.assertion("cg", json_of(R"({"aud":{"iss":"https://as.example"}})"))},
-      {"aud is a list of two", server.assertion("cg", json_of(R"({"aud":["https://as.example","https://as.example/token"]})"))},
+      {"aud is a list of two",
+       server.assertion("cg", json_of(R"({"aud":["https://as.example","https://as.example/token"]})"))},
       {"aud has a slash", server.assertion("cg", json_of(R"({"aud":"https://as.example/"})"))},
       {"aud in upper case", server.assertion("cg", json_of(R"({"aud":"https://AS.example"})"))},
       {"aud of another server", server.assertion("cg", json_of(R"({"aud":"https://other.example"})"))},
@@ -66,10 +74,14 @@ TEST(Rfc7523, S3_what_an_assertion_must_be) {  // 12, 152, 153, 156, 157
     expect_refused(server, ask(server, row.assertion), 401, "invalid_client", {}, {row.assertion});
   }
   const std::string good = server.assertion("cg");
-  expect_refused(server, ask(server, good, "/token", {{"client_assertion_type", "x"}}), 401, "invalid_client", "assertion_type");
-  expect_refused(server, ask(server, good, "/token", {{"client_assertion_type", kLeaveOut}}), 401, "invalid_client", "assertion_type");
-  expect_refused(server, ask(server, good, "/token", {{"client_assertion", kLeaveOut}}), 401, "invalid_client", "assertion_malformed");
-  expect_refused(server, ask(server, good, "/token", {{"client_id", "ca"}}), 401, "invalid_client", "client_id_differs");
+  expect_refused(server, ask(server, good, "/token", {{"client_assertion_type", "x"}}), 401, "invalid_client",
+                 "assertion_type");
+  expect_refused(server, ask(server, good, "/token", {{"client_assertion_type", kLeaveOut}}), 401,
+                 "invalid_client", "assertion_type");
+  expect_refused(server, ask(server, good, "/token", {{"client_assertion", kLeaveOut}}), 401,
+                 "invalid_client", "assertion_malformed");
+  expect_refused(server, ask(server, good, "/token", {{"client_id", "ca"}}), 401, "invalid_client",
+                 "client_id_differs");
   EXPECT_EQ(ask(server, good, "/token", {{"client_id", "cg"}}).status, 200);
 }
 
@@ -79,10 +91,12 @@ TEST(Rfc7523, S3_the_same_rules_at_every_endpoint) {  // 12, 152
     SCOPED_TRACE(path);
     const std::string here = R"({"aud":"https://as.example)" + std::string(path) + "\"}";
     expect_refused(server, ask(server, server.assertion("cg", json_of(here)), path), 401, "invalid_client");
-    const std::string two = R"({"aud":["https://as.example","https://as.example)" + std::string(path) + "\"]}";
+    const std::string two =
+        R"({"aud":["https://as.example","https://as.example)" + std::string(path) + "\"]}";
     expect_refused(server, ask(server, server.assertion("cg", json_of(two)), path), 401, "invalid_client");
     // The issuer as the sole audience, also written as a list of one (RFC 10070).
-    const Reply alone = ask(server, server.assertion("cg", json_of(R"({"aud":["https://as.example"]})")), path);
+    const Reply alone =
+        ask(server, server.assertion("cg", json_of(R"({"aud":["https://as.example"]})")), path);
     EXPECT_NE(alone.status, 401) << alone.body;
   }
   EXPECT_EQ(ask(server, server.assertion("cg"), "/introspect").status, 200);
@@ -105,7 +119,12 @@ TEST(Rfc7523, S3_an_assertion_is_used_once_wherever) {  // D-09, 155
   expect_refused(server, ask(server, shown), 401, "invalid_client", "assertion_replayed");
   // Another client's jti of the same text is another one.
   EXPECT_EQ(ask(server, server.assertion("cg", json_of(R"({"jti":"same"})"))).status, 200);
-  EXPECT_EQ(server.exchange("ca", server.flow("ca", "a1", "r1.read").text("access_token"), "", {{"actor_token", server.assertion("a2", json_of(R"({"jti":"same"})"))}, {"actor_token_type", kJwtType}}).status, 200);
+  EXPECT_EQ(server
+                .exchange("ca", server.flow("ca", "a1", "r1.read").text("access_token"), "",
+                          {{"actor_token", server.assertion("a2", json_of(R"({"jti":"same"})"))},
+                           {"actor_token_type", kJwtType}})
+                .status,
+            200);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Token introspection (RFC 7662): for the token's audience and its holder, and nothing but {"active":false} for anybody
-// and anything else.
+// Token introspection (RFC 7662): for the token's audience and its holder, and nothing but {"active":false}
+// for anybody and anything else.
 #include <gtest/gtest.h>
 
 #include "support/test_server.h"
@@ -7,13 +7,16 @@
 namespace behalf::test {
 namespace {
 
-void expect_inactive(TestServer& server, const std::string& client, const std::string& token, const std::string& reason = {}) {
+void expect_inactive(TestServer& server, const std::string& client, const std::string& token,
+                     const std::string& reason = {}) {
   const Reply reply = server.introspect(client, token);
   EXPECT_EQ(reply.status, 200);
   EXPECT_EQ(reply.body, "{\"active\":false}");
   EXPECT_EQ(reply.header("Cache-Control"), "no-store");
   EXPECT_EQ(text_at(server.last_audit(), "outcome"), "denied");
-  if (!reason.empty()) { EXPECT_EQ(text_at(server.last_audit(), "reason"), reason); }
+  if (!reason.empty()) {
+    EXPECT_EQ(text_at(server.last_audit(), "reason"), reason);
+  }
 }
 
 TEST(Rfc7662, S2_2_an_active_token_shows_what_the_jwt_says) {  // P-01, D-55
@@ -50,9 +53,10 @@ TEST(Rfc7662, S2_2_everything_else_is_inactive_in_the_same_bytes) {  // P-02, P-
   std::string tampered = t1;
   tampered[tampered.size() - 10] = tampered[tampered.size() - 10] == 'A' ? 'B' : 'A';
   json::Value foreign = claims_of(t1);
-  for (const std::string& token : {tampered, std::string("garbage"), std::string("a.b.c"), server.assertion("a1"),
-                                   server.sign("a1", "at+jwt", foreign), std::string(50'000, 'x'), t1 + ".", t1 + "," + t1,
-                                   "rt_" + std::string(60, 'A')}) {
+  for (const std::string& token :
+       {tampered, std::string("garbage"), std::string("a.b.c"), server.assertion("a1"),
+        server.sign("a1", "at+jwt", foreign), std::string(50'000, 'x'), t1 + ".", t1 + "," + t1,
+        "rt_" + std::string(60, 'A')}) {
     SCOPED_TRACE(token.substr(0, 40));
     expect_inactive(server, "r1-server", token);
   }
@@ -91,7 +95,8 @@ TEST(Rfc7662, S2_2_a_resource_that_is_gone_leaves_nothing_to_tell) {
   for (json::Member& member : *rest.object()) {
     for (json::Value& item : *member.value.array()) item.remove("status");
     if (member.name == "resources") {
-      std::erase_if(*member.value.array(), [](const json::Value& item) { return text_at(item, "id") == kR1; });
+      std::erase_if(*member.value.array(),
+                    [](const json::Value& item) { return text_at(item, "id") == kR1; });
     }
     if (member.name != "clients") continue;
     for (json::Value& client : *member.value.array()) {
@@ -112,9 +117,11 @@ TEST(Rfc7662, S2_1_only_authenticated_clients_may_ask) {  // 221
   ASSERT_NE(t1, "");
   expect_refused(server, server.introspect("cp", t1), 401, "invalid_client", "public_client");
   expect_refused(server, server.post("/introspect", {{"token", t1}}), 401, "invalid_client", "no_client");
-  expect_refused(server, server.post("/introspect", {{"token", t1}, {"client_id", "r1-server"}}), 401, "invalid_client", "no_credentials");
+  expect_refused(server, server.post("/introspect", {{"token", t1}, {"client_id", "r1-server"}}), 401,
+                 "invalid_client", "no_credentials");
   expect_refused(server, server.as("r1-server", "/introspect", {}), 400, "invalid_request", "token_missing");
-  expect_refused(server, server.as("r1-server", "/introspect", {{"token", t1}, {"token", t1}}), 400, "invalid_request", "repeated_parameter");
+  expect_refused(server, server.as("r1-server", "/introspect", {{"token", t1}, {"token", t1}}), 400,
+                 "invalid_request", "repeated_parameter");
   EXPECT_TRUE(server.is_active("r1-server", t1));
 }
 
@@ -122,8 +129,10 @@ TEST(Rfc7662, S2_2_a_rotated_refresh_token_is_inactive) {
   TestServer server;
   const std::string first = server.flow("ca", "a1", "r1.read offline_access").text("refresh_token");
   ASSERT_TRUE(server.is_active("ca", first));
-  const Reply next = server.token("ca", {{"grant_type", "refresh_token"}, {"refresh_token", first},
-                                         {"actor_token", server.assertion("a1")}, {"actor_token_type", kJwtType}});
+  const Reply next = server.token("ca", {{"grant_type", "refresh_token"},
+                                         {"refresh_token", first},
+                                         {"actor_token", server.assertion("a1")},
+                                         {"actor_token_type", kJwtType}});
   ASSERT_TRUE(server.is_active("ca", next.text("refresh_token"))) << next.body;
   EXPECT_FALSE(server.is_active("ca", first));
 }

@@ -37,10 +37,12 @@ TEST(Rfc8414, S3_the_document_is_true) {  // A-01, A-02, A-03, A-05, A-06, M-23
   EXPECT_EQ(list_at(reply.json, "code_challenge_methods_supported"), (std::vector<std::string>{"S256"}));
   EXPECT_EQ(list_at(reply.json, "response_types_supported"), (std::vector<std::string>{"code"}));
   EXPECT_EQ(list_at(reply.json, "grant_types_supported"),
-            (std::vector<std::string>{"authorization_code", "refresh_token", "client_credentials", kExchange, kJwtBearer}));
+            (std::vector<std::string>{"authorization_code", "refresh_token", "client_credentials", kExchange,
+                                      kJwtBearer}));
   EXPECT_EQ(*reply.json.find("authorization_response_iss_parameter_supported"), json::Value(true));
   EXPECT_EQ(*reply.json.find("requested_actor_parameter_supported"), json::Value(true));
-  for (const char* name : {"actor_token_signing_alg_values_supported", "token_endpoint_auth_signing_alg_values_supported"}) {
+  for (const char* name :
+       {"actor_token_signing_alg_values_supported", "token_endpoint_auth_signing_alg_values_supported"}) {
     const auto algorithms = list_at(reply.json, name);
     EXPECT_FALSE(algorithms.empty());
     for (const std::string& algorithm : algorithms) {
@@ -54,8 +56,15 @@ TEST(Rfc8414, S3_the_document_is_true) {  // A-01, A-02, A-03, A-05, A-06, M-23
   const Reply other = server.get("/.well-known/openid-configuration", {});
   EXPECT_EQ(other.status, 200);
   EXPECT_EQ(other.body, reply.body);
-  const http::ClientRequest forged{.method = "GET", .path_and_query = "/.well-known/oauth-authorization-server",
-                                   .headers = [] { http::Headers h; h.set("X-Forwarded-Host", "evil.example"); h.set("Forwarded", "host=evil.example"); return h; }(),
+  const http::ClientRequest forged{.method = "GET",
+                                   .path_and_query = "/.well-known/oauth-authorization-server",
+                                   .headers =
+                                       [] {
+                                         http::Headers h;
+                                         h.set("X-Forwarded-Host", "evil.example");
+                                         h.set("Forwarded", "host=evil.example");
+                                         return h;
+                                       }(),
                                    .body = {}};
   EXPECT_EQ(server.send(forged).body, reply.body);  // I16
 }
@@ -80,14 +89,17 @@ TEST(Rfc8414, S2_every_endpoint_that_is_announced_answers) {
     EXPECT_NE(wrong.header("Allow"), "");
   }
   EXPECT_EQ(endpoints, 6u);
-  // Announced methods and grants are the ones the token endpoint knows; what is not announced is refused (A-09).
+  // Announced methods and grants are the ones the token endpoint knows; what is not announced is refused
+  // (A-09).
   for (const std::string& grant : list_at(metadata.json, "grant_types_supported")) {
     EXPECT_NE(server.token("ca", {{"grant_type", grant}}).error(), "unsupported_grant_type") << grant;
   }
-  for (const char* grant : {"password", "implicit", "urn:openid:params:grant-type:ciba",
-                            "urn:ietf:params:oauth:grant-type:agent-authorization_code", "Authorization_code"}) {
+  for (const char* grant :
+       {"password", "implicit", "urn:openid:params:grant-type:ciba",
+        "urn:ietf:params:oauth:grant-type:agent-authorization_code", "Authorization_code"}) {
     SCOPED_TRACE(grant);
-    expect_refused(server, server.token("ca", {{"grant_type", grant}}), 400, "unsupported_grant_type", "grant_type_unknown");
+    expect_refused(server, server.token("ca", {{"grant_type", grant}}), 400, "unsupported_grant_type",
+                   "grant_type_unknown");
   }
 }
 
@@ -100,7 +112,8 @@ TEST(Rfc7517, S4_the_key_set_is_public_and_verifies_every_algorithm) {  // A-07
     EXPECT_NE(text_at(key, "kid"), "");
     EXPECT_NE(text_at(key, "alg"), "");
     EXPECT_EQ(text_at(key, "use"), "sig");
-    for (const char* secret : {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}) EXPECT_EQ(key.find(secret), nullptr) << secret;
+    for (const char* secret : {"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+      EXPECT_EQ(key.find(secret), nullptr) << secret;
   }
   const auto keys = crypto::import_key_set(reply.json);
   ASSERT_TRUE(keys);
@@ -109,16 +122,22 @@ TEST(Rfc7517, S4_the_key_set_is_public_and_verifies_every_algorithm) {  // A-07
   EXPECT_EQ(algorithms.size(), 4u);
   for (const std::string& algorithm : algorithms) {
     SCOPED_TRACE(algorithm);
-    server.apply(json_of(R"({"resources":[{"id":"https://api.example/r2","name":"R2","signing_alg":")" + algorithm +
-                         R"(","scopes":[{"name":"r2.read","title":"Read"}]}]})"));
-    const std::string token = server.token("ca", {{"grant_type", "client_credentials"}, {"resource", kR2}, {"scope", "r2.read"}}).text("access_token");
+    server.apply(json_of(R"({"resources":[{"id":"https://api.example/r2","name":"R2","signing_alg":")" +
+                         algorithm + R"(","scopes":[{"name":"r2.read","title":"Read"}]}]})"));
+    const std::string token =
+        server.token("ca", {{"grant_type", "client_credentials"}, {"resource", kR2}, {"scope", "r2.read"}})
+            .text("access_token");
     ASSERT_NE(token, "");
     EXPECT_EQ(text_at(header_of(token), "alg"), algorithm);
     const std::string_view types[] = {"at+jwt"};
     const std::string audiences[] = {kR2};
     const auto verified = crypto::verify(*crypto::EncodedJwt::parse(token),
-                                         {.types = types, .issuer = kIssuer, .subject = "ca", .audiences = audiences,
-                                          .longest_life = Seconds{3600}}, *keys, server.clock.now());
+                                         {.types = types,
+                                          .issuer = kIssuer,
+                                          .subject = "ca",
+                                          .audiences = audiences,
+                                          .longest_life = Seconds{3600}},
+                                         *keys, server.clock.now());
     EXPECT_TRUE(verified) << describe(verified.reason());
   }
 }

@@ -1,7 +1,8 @@
-// Token exchange (RFC 8693) with nested actors: who may present what, who may act, and that nothing is ever gained by it.
+// Token exchange (RFC 8693) with nested actors: who may present what, who may act, and that nothing is ever
+// gained by it.
 //
-// Most tests use T1, the token of u1 through ca for agent a1. On R1 its holder ca presents it; on M1 the middle tier m1,
-// to which it is addressed, does.
+// Most tests use T1, the token of u1 through ca for agent a1. On R1 its holder ca presents it; on M1 the
+// middle tier m1, to which it is addressed, does.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -27,7 +28,8 @@ void expect_each_refused(TestServer& server, const std::string& client, const st
     SCOPED_TRACE(row.name);
     Fields change = row.change;
     for (const auto& field : good) {
-      const bool is_changed = std::any_of(change.begin(), change.end(), [&](const auto& other) { return other.first == field.first; });
+      const bool is_changed = std::any_of(change.begin(), change.end(),
+                                          [&](const auto& other) { return other.first == field.first; });
       if (!is_changed) change.push_back(field);
     }
     const Reply reply = server.exchange(client, subject, actor, change);
@@ -40,7 +42,9 @@ void expect_each_refused(TestServer& server, const std::string& client, const st
 std::string r1_token(TestServer& server, const std::string& scope = "r1.read r1.write") {
   return server.flow("ca", "a1", scope).text("access_token");
 }
-std::string m1_token(TestServer& server) { return server.flow("ca", "a1", "m1.use r2.read", kM1).text("access_token"); }
+std::string m1_token(TestServer& server) {
+  return server.flow("ca", "a1", "m1.use r2.read", kM1).text("access_token");
+}
 
 int64_t exp_of(const std::string& token) { return claims_of(token).find_integer("exp").value_or(0); }
 
@@ -54,23 +58,50 @@ TEST(Rfc8693, S2_1_shape_of_the_request_is_checked) {  // J-05, J-37, J-38, J-39
        {"no subject_token_type", {{"subject_token_type", kLeaveOut}}, bad, "subject_token_type_missing"},
        {"actor_token without type", {{"actor_token_type", kLeaveOut}}, bad, "actor_token_type"},
        {"type without actor_token", {{"actor_token", kLeaveOut}}, bad, "actor_token_type"},
-       {"subject called an ID token", {{"subject_token_type", kTypes + "id_token"}}, bad, "subject_token_type_unsupported"},
-       {"subject called a refresh token", {{"subject_token_type", kTypes + "refresh_token"}}, bad, "subject_token_type_unsupported"},
-       {"subject called SAML", {{"subject_token_type", kTypes + "saml2"}}, bad, "subject_token_type_unsupported"},
+       {"subject called an ID token",
+        {{"subject_token_type", kTypes + "id_token"}},
+        bad,
+        "subject_token_type_unsupported"},
+       {"subject called a refresh token",
+        {{"subject_token_type", kTypes + "refresh_token"}},
+        bad,
+        "subject_token_type_unsupported"},
+       {"subject called SAML",
+        {{"subject_token_type", kTypes + "saml2"}},
+        bad,
+        "subject_token_type_unsupported"},
        {"subject of no known type", {{"subject_token_type", "token"}}, bad, "subject_token_type_unsupported"},
        {"SAML wanted", {{"requested_token_type", kTypes + "saml2"}}, bad, "requested_token_type_unsupported"},
-       {"refresh token wanted", {{"requested_token_type", kTypes + "refresh_token"}}, bad, "requested_token_type_unsupported"},
-       {"ID token wanted", {{"requested_token_type", kTypes + "id_token"}}, bad, "requested_token_type_unsupported"},
+       {"refresh token wanted",
+        {{"requested_token_type", kTypes + "refresh_token"}},
+        bad,
+        "requested_token_type_unsupported"},
+       {"ID token wanted",
+        {{"requested_token_type", kTypes + "id_token"}},
+        bad,
+        "requested_token_type_unsupported"},
        {"something wanted", {{"requested_token_type", "x"}}, bad, "requested_token_type_unsupported"},
-       {"actor called an ID token", {{"actor_token_type", kTypes + "id_token"}}, bad, "actor_token_type_unsupported"},
-       {"assertion called an access token", {{"actor_token_type", kAccessTokenType}}, bad, "actor_token_type_contradicts_token"}});
+       {"actor called an ID token",
+        {{"actor_token_type", kTypes + "id_token"}},
+        bad,
+        "actor_token_type_unsupported"},
+       {"assertion called an access token",
+        {{"actor_token_type", kAccessTokenType}},
+        bad,
+        "actor_token_type_contradicts_token"}});
 }
 
 TEST(Rfc8693, S2_1_an_unknown_parameter_changes_nothing) {  // 142: identity does not come from parameters
   TestServer server;
   const std::string t1 = r1_token(server);
-  const Reply reply = server.exchange("ca", t1, "a2", {{"acr", "gold"}, {"auth_time", "1"}, {"amr", "hwk"}, {"sub", "u2"},
-                                                       {"act", R"({"sub":"a6"})"}, {"grant_id", "x"}, {"client_profile", "user"}});
+  const Reply reply = server.exchange("ca", t1, "a2",
+                                      {{"acr", "gold"},
+                                       {"auth_time", "1"},
+                                       {"amr", "hwk"},
+                                       {"sub", "u2"},
+                                       {"act", R"({"sub":"a6"})"},
+                                       {"grant_id", "x"},
+                                       {"client_profile", "user"}});
   ASSERT_EQ(reply.status, 200) << reply.body;
   const json::Value before = claims_of(t1);
   const json::Value after = claims_of(reply.text("access_token"));
@@ -78,14 +109,17 @@ TEST(Rfc8693, S2_1_an_unknown_parameter_changes_nothing) {  // 142: identity doe
     const json::Value* was = before.find(name);
     const json::Value* is = after.find(name);
     ASSERT_EQ(was == nullptr, is == nullptr) << name;
-    if (was != nullptr) { EXPECT_EQ(*was, *is) << name; }
+    if (was != nullptr) {
+      EXPECT_EQ(*was, *is) << name;
+    }
   }
   EXPECT_EQ(chain_of(reply.text("access_token")), (std::vector<std::string>{"a2", "a1"}));
 }
 
 TEST(Rfc8693, S2_2_1_the_answer_says_what_was_issued) {  // J-01, J-02
   TestServer server;
-  const Reply reply = server.exchange("m1", m1_token(server), "a2", {{"resource", kR2}, {"scope", "r2.read"}});
+  const Reply reply =
+      server.exchange("m1", m1_token(server), "a2", {{"resource", kR2}, {"scope", "r2.read"}});
   ASSERT_EQ(reply.status, 200) << reply.body;
   EXPECT_EQ(reply.text("issued_token_type"), kAccessTokenType);
   EXPECT_EQ(reply.text("token_type"), "Bearer");
@@ -153,7 +187,8 @@ TEST(Rfc8693, S5_only_the_holder_and_the_audience_may_present_a_token) {  // D-6
   refused("cb", server.flow("ca", "a1", "r1.read").text("access_token"), "subject_not_for_this_client");
   refused("ca", server.flow("cb", "a1", "r1.read").text("access_token"), "subject_not_for_this_client");
   expect_refused(server, server.exchange("cp", t1, "a2"), 400, "unauthorized_client", "public_client");
-  expect_refused(server, server.exchange("a1-runtime", t1, "a2"), 400, "unauthorized_client", "grant_type_not_registered");
+  expect_refused(server, server.exchange("a1-runtime", t1, "a2"), 400, "unauthorized_client",
+                 "grant_type_not_registered");
 
   std::string tampered = t1;
   tampered[tampered.size() - 20] = tampered[tampered.size() - 20] == 'A' ? 'B' : 'A';
@@ -166,7 +201,8 @@ TEST(Rfc8693, S5_only_the_holder_and_the_audience_may_present_a_token) {  // D-6
   expect_refused(server, server.exchange("m1", t1 + "." + t1, "a2"), 400, bad);
   expect_refused(server, server.exchange("a1-runtime", t1, "a2"), 400, "unauthorized_client");
   // An actor token proves an agent and is nothing to pass on.
-  expect_refused(server, server.exchange("m1", server.issued_actor_token("a1"), "a2"), 400, bad, "subject_is_actor_token");
+  expect_refused(server, server.exchange("m1", server.issued_actor_token("a1"), "a2"), 400, bad,
+                 "subject_is_actor_token");
   expect_refused(server, server.exchange("m1", server.assertion("a1"), "a2"), 400, bad);
 
   EXPECT_EQ(server.exchange("m1", t1, "a2", {{"resource", kR2}}).status, 200);
@@ -182,7 +218,11 @@ TEST(Rfc8693, S5_only_the_holder_and_the_audience_may_present_a_token) {  // D-6
 TEST(Rfc8693, S2_1_the_actor_token_must_prove_one_of_our_agents) {  // J-07, D-04, D-05, D-09, D-70
   TestServer server;
   const std::string t1 = r1_token(server);
-  const std::string api_token = server.token("a1-runtime", {{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}}).text("access_token");
+  const std::string api_token =
+      server
+          .token("a1-runtime",
+                 {{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}})
+          .text("access_token");
   ASSERT_NE(api_token, "");
   const std::string used = server.assertion("a2");
   ASSERT_EQ(server.exchange("ca", t1, "a2", {{"actor_token", used}}).status, 200);
@@ -193,7 +233,9 @@ TEST(Rfc8693, S2_1_the_actor_token_must_prove_one_of_our_agents) {  // J-07, D-0
     return out;
   };
   const auto jwt = [](const std::string& token) { return Fields{{"actor_token", token}}; };
-  const auto issued = [](const std::string& token) { return Fields{{"actor_token", token}, {"actor_token_type", kAccessTokenType}}; };
+  const auto issued = [](const std::string& token) {
+    return Fields{{"actor_token", token}, {"actor_token_type", kAccessTokenType}};
+  };
   json::Value stolen = claims_of(server.assertion("a2"));
   stolen.set("jti", "another-one");
   json::Value long_life = numbers("exp", now + 301);
@@ -206,17 +248,22 @@ TEST(Rfc8693, S2_1_the_actor_token_must_prove_one_of_our_agents) {  // J-07, D-0
        {"expired", jwt(server.assertion("a2", old)), bad, ""},
        {"lives too long", jwt(server.assertion("a2", long_life)), bad, ""},
        {"for an API", jwt(server.assertion("a2", json_of(R"({"aud":"https://api.example/r1"})"))), bad, ""},
-       {"for two", jwt(server.assertion("a2", json_of(R"({"aud":["https://as.example","https://api.example/r1"]})"))), bad, ""},
+       {"for two",
+        jwt(server.assertion("a2", json_of(R"({"aud":["https://as.example","https://api.example/r1"]})"))),
+        bad, ""},
        {"for nobody", jwt(server.assertion("a2", json_of(R"({"aud":null})"))), bad, ""},
        {"without exp", jwt(server.assertion("a2", json_of(R"({"exp":null})"))), bad, ""},
        {"without jti", jwt(server.assertion("a2", json_of(R"({"jti":null})"))), bad, ""},
-       {"carries act", jwt(server.assertion("a2", json_of(R"({"act":{"sub":"a1"}})"))), bad, "actor_token_carries_act"},
+       {"carries act", jwt(server.assertion("a2", json_of(R"({"act":{"sub":"a1"}})"))), bad,
+        "actor_token_carries_act"},
        {"iss is not sub", jwt(server.assertion("a2", json_of(R"({"iss":"a1"})"))), bad, "actor_token_issuer"},
        {"signed by another agent", jwt(server.sign("a4", "JWT", stolen)), bad, ""},
        {"unknown agent", jwt(server.assertion("stranger")), bad, "actor_token_unknown_agent"},
        {"suspended agent", jwt(server.assertion("a3")), bad, "actor_inactive"},
-       {"made for another client", jwt(server.assertion("a2", json_of(R"({"client_id":"cb"})"))), bad, "actor_token_for_other_client"},
-       {"made for a code", jwt(server.assertion("a2", json_of(R"({"c_hash":"AAAAAAAAAAAAAAAAAAAAAA"})"))), bad, "actor_token_for_other_code"},
+       {"made for another client", jwt(server.assertion("a2", json_of(R"({"client_id":"cb"})"))), bad,
+        "actor_token_for_other_client"},
+       {"made for a code", jwt(server.assertion("a2", json_of(R"({"c_hash":"AAAAAAAAAAAAAAAAAAAAAA"})"))),
+        bad, "actor_token_for_other_code"},
        {"wrong typ", jwt(server.assertion("a2", {}, "dpop+jwt")), bad, ""},
        {"an agent's API token", issued(api_token), bad, "actor_token_audience"},
        {"a delegated token", issued(t1), bad, "actor_token_audience"},
@@ -229,16 +276,20 @@ TEST(Rfc8693, S2_1_the_actor_token_must_prove_one_of_our_agents) {  // J-07, D-0
 TEST(Rfc8693, S1_1_leaving_out_the_actor_never_cleans_a_token) {  // D-66, D-72, J-29, J-30, J-31, 115, 116
   TestServer server;
   const std::string t1 = m1_token(server);
-  expect_refused(server, server.exchange("m1", t1, "", {{"resource", kR2}}), 400, "invalid_request", "no_actor");
-  expect_refused(server, server.exchange("m1", t1, "", {{"requested_token_type", kAccessTokenType}}), 400, "invalid_request", "no_actor");
+  expect_refused(server, server.exchange("m1", t1, "", {{"resource", kR2}}), 400, "invalid_request",
+                 "no_actor");
+  expect_refused(server, server.exchange("m1", t1, "", {{"requested_token_type", kAccessTokenType}}), 400,
+                 "invalid_request", "no_actor");
 
   const std::string wide = r1_token(server);
   const Reply narrowed = server.exchange("ca", wide, "", {{"scope", "r1.read"}});
   ASSERT_EQ(narrowed.status, 200) << narrowed.body;
   EXPECT_EQ(narrowed.text("scope"), "r1.read");
   EXPECT_EQ(*claims_of(narrowed.text("access_token")).find("act"), *claims_of(wide).find("act"));
-  EXPECT_EQ(text_at(claims_of(narrowed.text("access_token")), "grant_id"), text_at(claims_of(wide), "grant_id"));
-  expect_refused(server, server.exchange("ca", narrowed.text("access_token"), "", {{"scope", "r1.write"}}), 400, "invalid_scope", "scope_widening");
+  EXPECT_EQ(text_at(claims_of(narrowed.text("access_token")), "grant_id"),
+            text_at(claims_of(wide), "grant_id"));
+  expect_refused(server, server.exchange("ca", narrowed.text("access_token"), "", {{"scope", "r1.write"}}),
+                 400, "invalid_scope", "scope_widening");
 
   // A resource that is registered to act as a service is the outermost actor under its own name.
   const Reply service = server.exchange("r1-server", wide, "", {{"scope", "r1.read"}});
@@ -265,7 +316,8 @@ TEST(Rfc8693, S2_1_scope_only_narrows) {  // D-65, J-17, J-18, J-19, 122, 139
                        {"wildcard", {{"scope", "*"}}, bad, "scope_widening"}},
                       {{"scope", "r1.read"}});
   const std::string wide = r1_token(server);
-  expect_refused(server, server.exchange("ca", wide, "a2", {{"scope", "r1.write"}}), 400, bad, "scope_ceiling");
+  expect_refused(server, server.exchange("ca", wide, "a2", {{"scope", "r1.write"}}), 400, bad,
+                 "scope_ceiling");
   const Reply rest = server.exchange("ca", wide, "a2");
   ASSERT_EQ(rest.status, 200);
   EXPECT_EQ(rest.text("scope"), "r1.read");
@@ -274,7 +326,8 @@ TEST(Rfc8693, S2_1_scope_only_narrows) {  // D-65, J-17, J-18, J-19, 122, 139
 
   // Every ceiling is that of now: taken from the agent that passed on, it is gone from what comes after.
   server.change("agents", "a1", "scopes", json_of(R"(["r1.write"])"));
-  expect_refused(server, server.exchange("ca", wide, "a2", {{"scope", "r1.read"}}), 400, bad, "scope_widening");
+  expect_refused(server, server.exchange("ca", wide, "a2", {{"scope", "r1.read"}}), 400, bad,
+                 "scope_widening");
 }
 
 TEST(Rfc8693, S2_1_scope_of_another_place_comes_only_through_the_table) {  // D-65
@@ -282,8 +335,10 @@ TEST(Rfc8693, S2_1_scope_of_another_place_comes_only_through_the_table) {  // D-
   const std::string t1 = server.flow("ca", "a1", "m1.use", kM1).text("access_token");
   const Reply mapped = server.exchange("m1", t1, "a2", {{"resource", kR2}, {"scope", "r2.read"}});
   EXPECT_EQ(mapped.status, 200) << mapped.body;
-  expect_refused(server, server.exchange("ca", t1, "a2", {{"scope", "r2.read"}}), 400, "invalid_scope", "scope_widening");
-  expect_refused(server, server.exchange("m1", t1, "a2", {{"resource", kR1}, {"scope", "r1.read"}}), 400, "invalid_scope", "scope_widening");
+  expect_refused(server, server.exchange("ca", t1, "a2", {{"scope", "r2.read"}}), 400, "invalid_scope",
+                 "scope_widening");
+  expect_refused(server, server.exchange("m1", t1, "a2", {{"resource", kR1}, {"scope", "r1.read"}}), 400,
+                 "invalid_scope", "scope_widening");
 }
 
 TEST(Rfc8693, S2_2_2_the_audience_only_narrows) {  // D-38, D-76, J-13, J-14, J-15, 124, 125
@@ -292,22 +347,24 @@ TEST(Rfc8693, S2_2_2_the_audience_only_narrows) {  // D-38, D-76, J-13, J-14, J-
   Fields many;
   for (int i = 0; i < 20; ++i) many.emplace_back("audience", "https://api.example/n" + std::to_string(i));
   const std::string t1 = server.flow("ca", "a1", "r1.read r2.read").text("access_token");
-  expect_each_refused(server, "ca", t1, "a2",
-                      {{"holder elsewhere", {{"resource", kR2}, {"audience", kR2}}, bad, "target_widening"},
-                       {"holder elsewhere by audience", {{"audience", kR2}, {"resource", ""}}, bad, "target_widening"},
-                       {"unknown", {{"resource", "https://api.example/unknown"}}, bad, "target_unknown"},
-                       {"unknown name", {{"audience", "nobody"}}, bad, "target_unknown"},
-                       {"relative", {{"resource", "/r1"}}, bad, "target_malformed"},
-                       {"with fragment", {{"resource", kR1 + "#x"}}, bad, "target_malformed"},
-                       {"other case", {{"resource", "https://api.example/R1"}}, bad, "target_unknown"},
-                       {"two", {{"resource", kR1}, {"audience", kR2}}, bad, "several_targets"},
-                       {"good and bad", {{"resource", kR1}, {"audience", "nobody"}}, bad, "target_unknown"},
-                       {"twenty", many, bad, "target_unknown"}},
-                      {{"resource", kR1}, {"audience", kR1}});
+  expect_each_refused(
+      server, "ca", t1, "a2",
+      {{"holder elsewhere", {{"resource", kR2}, {"audience", kR2}}, bad, "target_widening"},
+       {"holder elsewhere by audience", {{"audience", kR2}, {"resource", ""}}, bad, "target_widening"},
+       {"unknown", {{"resource", "https://api.example/unknown"}}, bad, "target_unknown"},
+       {"unknown name", {{"audience", "nobody"}}, bad, "target_unknown"},
+       {"relative", {{"resource", "/r1"}}, bad, "target_malformed"},
+       {"with fragment", {{"resource", kR1 + "#x"}}, bad, "target_malformed"},
+       {"other case", {{"resource", "https://api.example/R1"}}, bad, "target_unknown"},
+       {"two", {{"resource", kR1}, {"audience", kR2}}, bad, "several_targets"},
+       {"good and bad", {{"resource", kR1}, {"audience", "nobody"}}, bad, "target_unknown"},
+       {"twenty", many, bad, "target_unknown"}},
+      {{"resource", kR1}, {"audience", kR1}});
   expect_refused(server, server.exchange("ca", t1, "", {{"resource", kR2}}), 400, bad, "target_widening");
   server.change("agents", "a2", "resources", json_of(R"(["https://api.example/r1"])"));
   const std::string t2 = m1_token(server);
-  expect_refused(server, server.exchange("m1", t2, "a2", {{"resource", kR2}}), 400, bad, "agent_not_for_this_resource");
+  expect_refused(server, server.exchange("m1", t2, "a2", {{"resource", kR2}}), 400, bad,
+                 "agent_not_for_this_resource");
 }
 
 TEST(Rfc8693, S2_2_1_nothing_outlives_what_it_came_from) {  // D-64, J-21, J-22, 145
@@ -330,7 +387,8 @@ TEST(Rfc8693, S2_2_1_nothing_outlives_what_it_came_from) {  // D-64, J-21, J-22,
   ASSERT_EQ(last.status, 200) << last.body;
   EXPECT_EQ(last.json.find_integer("expires_in"), 1);
   server.clock.advance(Seconds{1});
-  expect_refused(server, server.exchange("m1", t1, "a2", {{"resource", kR2}}), 400, "invalid_request", "subject_expired");
+  expect_refused(server, server.exchange("m1", t1, "a2", {{"resource", kR2}}), 400, "invalid_request",
+                 "subject_expired");
   EXPECT_FALSE(server.is_active("r2-server", last.text("access_token")));
 }
 
@@ -350,9 +408,11 @@ TEST(Rfc8693, S2_1_what_was_taken_from_the_holder_is_not_passed_on) {  // D-65, 
                  "subject_scope_withdrawn");
   // What is left may still be passed on.
   EXPECT_EQ(server.exchange("r1-server", two, "a2").text("scope"), "r1.read");
-  expect_refused(server, server.exchange("r1-server", two, "a2", {{"scope", "r1.read r1.write"}}), 400, "invalid_scope");
+  expect_refused(server, server.exchange("r1-server", two, "a2", {{"scope", "r1.read r1.write"}}), 400,
+                 "invalid_scope");
   server.change("clients", "ca", "scopes", list({"r1.read", "r1.write", "m1.use", "r2.read"}));
-  EXPECT_EQ(server.exchange("m1", t1, "a2", {{"resource", kR2}}).status, 200) << "what is given back is there again";
+  EXPECT_EQ(server.exchange("m1", t1, "a2", {{"resource", kR2}}).status, 200)
+      << "what is given back is there again";
 }
 
 TEST(Rfc8693, S4_4_every_member_of_may_act_must_be_true_of_the_actor) {  // D-73, J-33, J-34, J-35, 120
@@ -377,8 +437,10 @@ TEST(Rfc8693, S4_4_every_member_of_may_act_must_be_true_of_the_actor) {  // D-73
   expect_refused(server, server.exchange("ca", narrowed, "a4"), 400, bad, "may_act_mismatch");
   EXPECT_EQ(server.exchange("ca", narrowed, "a2").status, 200);
 
-  for (const char* may_act : {R"({"sub":"a2","iss":"https://other.example"})", R"({"sub":"a2","email":"a2@example.com"})",
-                              R"({"sub":"a2","sub_profile":"service"})", R"({"sub":["a2"]})", R"({"iss":"https://as.example"})", R"({})"}) {
+  for (const char* may_act :
+       {R"({"sub":"a2","iss":"https://other.example"})", R"({"sub":"a2","email":"a2@example.com"})",
+        R"({"sub":"a2","sub_profile":"service"})", R"({"sub":["a2"]})", R"({"iss":"https://as.example"})",
+        R"({})"}) {
     SCOPED_TRACE(may_act);
     expect_refused(server, server.exchange("ca", token_with(may_act), "a2"), 400, bad, "may_act_mismatch");
   }
@@ -386,7 +448,8 @@ TEST(Rfc8693, S4_4_every_member_of_may_act_must_be_true_of_the_actor) {  // D-73
   EXPECT_EQ(server.exchange("ca", full, "a2").status, 200);
 }
 
-TEST(Rfc8693, S2_1_an_agent_passes_on_only_to_whom_its_entry_says_and_only_that_far) {  // D-23, D-73, J-47, 112
+TEST(Rfc8693,
+     S2_1_an_agent_passes_on_only_to_whom_its_entry_says_and_only_that_far) {  // D-23, D-73, J-47, 112
   TestServer server;
   const std::string bad = "invalid_request";
   const std::string t1 = r1_token(server);
@@ -399,7 +462,8 @@ TEST(Rfc8693, S2_1_an_agent_passes_on_only_to_whom_its_entry_says_and_only_that_
   const Reply child = server.exchange("ca", once, "a2");
   ASSERT_EQ(child.status, 200) << child.body;
   EXPECT_EQ(child.json.find_integer("expires_in"), 45);
-  expect_refused(server, server.exchange("ca", child.text("access_token"), "a4"), 400, bad, "onward_depth_used_up");
+  expect_refused(server, server.exchange("ca", child.text("access_token"), "a4"), 400, bad,
+                 "onward_depth_used_up");
 
   server.change("agents", "a1", "onward", json_of(R"({"to":["a2"],"depth":0})"));
   expect_refused(server, server.exchange("ca", r1_token(server), "a2"), 400, bad, "onward_depth_used_up");
@@ -413,9 +477,11 @@ TEST(Rfc8693, S2_1_a_person_who_did_not_allow_passing_on_is_obeyed) {  // J-47
   Decision decision;
   decision.onward = false;
   const std::string t1 = server.flow("ca", "a1", "m1.use r2.read", kM1, decision).text("access_token");
-  expect_refused(server, server.exchange("m1", t1, "a2", {{"resource", kR2}}), 400, "invalid_request", "onward_depth_used_up");
+  expect_refused(server, server.exchange("m1", t1, "a2", {{"resource", kR2}}), 400, "invalid_request",
+                 "onward_depth_used_up");
   expect_refused(server, server.exchange("ca", t1, "a2"), 400, "invalid_request", "onward_depth_used_up");
-  expect_refused(server, server.on_behalf_of("m1", t1, kR2 + "/r2.read"), 400, "invalid_request", "onward_depth_used_up");
+  expect_refused(server, server.on_behalf_of("m1", t1, kR2 + "/r2.read"), 400, "invalid_request",
+                 "onward_depth_used_up");
   EXPECT_EQ(server.exchange("ca", t1, "").status, 200);
 }
 
@@ -424,25 +490,33 @@ TEST(Rfc8693, S5_subject_and_actor_of_different_delegations_do_not_combine) {  /
   const std::string plain = server.flow("cb", "", "r1.read").text("access_token");
   ASSERT_NE(plain, "");
   EXPECT_EQ(claims_of(plain).find("act"), nullptr);
-  expect_refused(server, server.exchange("cb", plain, "a2"), 400, "invalid_request", "no_basis_for_this_actor");
-  expect_refused(server, server.exchange("cb", plain, "a1"), 400, "invalid_request", "no_basis_for_this_actor");
+  expect_refused(server, server.exchange("cb", plain, "a2"), 400, "invalid_request",
+                 "no_basis_for_this_actor");
+  expect_refused(server, server.exchange("cb", plain, "a1"), 400, "invalid_request",
+                 "no_basis_for_this_actor");
   server.change("clients", "cb", "introduces", json_of(R"(["a2"])"));
   const Reply introduced = server.exchange("cb", plain, "a2");
   ASSERT_EQ(introduced.status, 200) << introduced.body;
   EXPECT_EQ(chain_of(introduced.text("access_token")), (std::vector<std::string>{"a2"}));
-  expect_refused(server, server.exchange("cb", plain, "a1"), 400, "invalid_request", "no_basis_for_this_actor");
+  expect_refused(server, server.exchange("cb", plain, "a1"), 400, "invalid_request",
+                 "no_basis_for_this_actor");
 }
 
 TEST(Rfc8693, S2_1_an_agent_that_acts_alone_passes_on_under_its_own_name) {  // J-43
   TestServer server;
-  const std::string own = server.token("a1-runtime", {{"grant_type", "client_credentials"}, {"resource", kM1}, {"scope", "m1.use r2.read"}}).text("access_token");
+  const std::string own =
+      server
+          .token("a1-runtime",
+                 {{"grant_type", "client_credentials"}, {"resource", kM1}, {"scope", "m1.use r2.read"}})
+          .text("access_token");
   ASSERT_NE(own, "");
   const Reply reply = server.exchange("m1", own, "a2", {{"resource", kR2}});
   ASSERT_EQ(reply.status, 200) << reply.body;
   EXPECT_EQ(text_at(claims_of(reply.text("access_token")), "sub"), "a1");
   EXPECT_EQ(text_at(claims_of(reply.text("access_token")), "sub_profile"), "ai_agent");
   EXPECT_EQ(chain_of(reply.text("access_token")), (std::vector<std::string>{"a2"}));
-  expect_refused(server, server.exchange("m1", own, "a5", {{"resource", kR2}}), 400, "invalid_request", "onward_forbidden");
+  expect_refused(server, server.exchange("m1", own, "a5", {{"resource", kR2}}), 400, "invalid_request",
+                 "onward_forbidden");
 }
 
 TEST(Rfc8693, S2_1_the_agents_own_lists_are_asked_again_at_every_exchange) {  // D-23
@@ -453,7 +527,8 @@ TEST(Rfc8693, S2_1_the_agents_own_lists_are_asked_again_at_every_exchange) {  //
   expect_refused(server, server.exchange("ca", t1, "a2"), 400, "invalid_request", "agent_not_for_this_user");
   server.change("agents", "a2", "users", json_of(R"(["*"])"));
   server.change("agents", "a2", "clients", json_of(R"(["m1"])"));
-  expect_refused(server, server.exchange("ca", t1, "a2"), 400, "invalid_request", "agent_not_for_this_client");
+  expect_refused(server, server.exchange("ca", t1, "a2"), 400, "invalid_request",
+                 "agent_not_for_this_client");
   // The agent that acts already is asked too when its holder narrows.
   server.change("agents", "a1", "users", json_of(R"(["u2"])"));
   expect_refused(server, server.exchange("ca", t1, ""), 400, "invalid_request", "agent_not_for_this_user");

@@ -1,4 +1,5 @@
-// Resource indicators (RFC 8707): known, whole, inside what was authorized, and one audience for each token (D-37, D-38).
+// Resource indicators (RFC 8707): known, whole, inside what was authorized, and one audience for each token
+// (D-37, D-38).
 #include <gtest/gtest.h>
 
 #include "support/expectations.h"
@@ -9,11 +10,14 @@ namespace {
 TEST(Rfc8707, S2_a_resource_is_absolute_known_and_within_the_agents_reach) {  // B-24, 30
   TestServer server;
   const Fields good = server.authorization("ca", "a1", "r1.read", make_pkce());
-  for (const char* uri : {"/r1", "api.example/r1", "https://api.example/r1#f", "https://api.example/r1#", "https://api.example/none",
-                          "https://api.example/r1/", "https://api.example:8443/r1", "https://api.example.evil.example/r1", "urn:none"}) {
+  for (const char* uri : {"/r1", "api.example/r1", "https://api.example/r1#f", "https://api.example/r1#",
+                          "https://api.example/none", "https://api.example/r1/",
+                          "https://api.example:8443/r1", "https://api.example.evil.example/r1", "urn:none"}) {
     SCOPED_TRACE(uri);
-    expect_sent_back(server, ask(server, with(good, {{"resource", uri}})), "invalid_target", "target_unknown");
-    expect_refused(server, server.as("ca", "/par", with(good, {{"resource", uri}})), 400, "invalid_target", "target_unknown");
+    expect_sent_back(server, ask(server, with(good, {{"resource", uri}})), "invalid_target",
+                     "target_unknown");
+    expect_refused(server, server.as("ca", "/par", with(good, {{"resource", uri}})), 400, "invalid_target",
+                   "target_unknown");
   }
   Fields one_wrong = good;
   one_wrong.emplace_back("resource", "https://api.example/none");
@@ -37,13 +41,15 @@ TEST(Rfc8707, S2_2_each_token_has_one_audience_out_of_those_authorized) {  // E-
     code.code = server.authorize(browser, fields).location_parameter("code");
     return code;
   };
-  expect_refused(server, server.token("ca", server.redemption(code_for_both(), "a1")), 400, "invalid_target", "target_ambiguous");
+  expect_refused(server, server.token("ca", server.redemption(code_for_both(), "a1")), 400, "invalid_target",
+                 "target_ambiguous");
   Fields both = server.redemption(code_for_both(), "a1");
   both.emplace_back("resource", kR1);
   both.emplace_back("resource", kR2);
   expect_refused(server, server.token("ca", both), 400, "invalid_target");
-  expect_refused(server, server.token("ca", with(server.redemption(code_for_both(), "a1"), {{"resource", kM1}})), 400, "invalid_target",
-                 "target_not_granted");
+  expect_refused(server,
+                 server.token("ca", with(server.redemption(code_for_both(), "a1"), {{"resource", kM1}})), 400,
+                 "invalid_target", "target_not_granted");
   const Reply one = server.token("ca", with(server.redemption(code_for_both(), "a1"), {{"resource", kR2}}));
   ASSERT_EQ(one.status, 200) << one.body;
   EXPECT_EQ(text_at(claims_of(one.text("access_token")), "aud"), kR2);

@@ -17,7 +17,8 @@ TEST(Rfc9207, S2_success_refusal_and_denial_carry_the_issuer_of_the_metadata) { 
   EXPECT_TRUE(*announced->boolean());
   Browser browser(server);
   const Fields good = server.authorization("ca", "a1", "r1.read", make_pkce());
-  const Reply denied = server.authorize(browser, good, {.user = "u1", .allow = false, .scopes = {}, .onward = true});
+  const Reply denied =
+      server.authorize(browser, good, {.user = "u1", .allow = false, .scopes = {}, .onward = true});
   EXPECT_EQ(denied.location_parameter("error"), "access_denied");
   EXPECT_EQ(denied.location_parameter("iss"), issuer);
   EXPECT_EQ(server.authorize(browser, good).location_parameter("iss"), issuer);
@@ -26,7 +27,9 @@ TEST(Rfc9207, S2_success_refusal_and_denial_carry_the_issuer_of_the_metadata) { 
   http::Headers elsewhere;  // I16: never from the request
   elsewhere.set("X-Forwarded-Host", "evil.example");
   elsewhere.set("Forwarded", "host=evil.example");
-  EXPECT_EQ(server.get("/authorize?" + http::write_form(good), elsewhere).header("Location").find("evil.example"), std::string::npos);
+  EXPECT_EQ(
+      server.get("/authorize?" + http::write_form(good), elsewhere).header("Location").find("evil.example"),
+      std::string::npos);
 }
 
 }  // namespace

@@ -10,7 +10,8 @@ TEST(Rfc9728, S3_1_the_document_names_the_resource_and_this_server) {  // A-10, 
   TestServer server;
   for (const std::string& id : {kR1, kR2, kM1}) {
     SCOPED_TRACE(id);
-    const Reply reply = server.get("/.well-known/oauth-protected-resource" + id.substr(std::string("https://api.example").size()));
+    const Reply reply = server.get("/.well-known/oauth-protected-resource" +
+                                   id.substr(std::string("https://api.example").size()));
     ASSERT_EQ(reply.status, 200);
     EXPECT_EQ(reply.text("resource"), id);
     EXPECT_EQ(*reply.json.find("authorization_servers"), json_of(R"(["https://as.example"])"));

@@ -8,15 +8,20 @@ namespace {
 
 TEST(Robustness, the_form_is_read_strictly) {  // E-28, S-01, S-04, 307
   TestServer server;
-  const std::string good = "grant_type=client_credentials&scope=r1.read&resource=https%3A%2F%2Fapi.example%2Fr1";
-  const auto send = [&](const std::string& body, const std::string& type = "application/x-www-form-urlencoded", const std::string& path = "/token") {
+  const std::string good =
+      "grant_type=client_credentials&scope=r1.read&resource=https%3A%2F%2Fapi.example%2Fr1";
+  const auto send = [&](const std::string& body,
+                        const std::string& type = "application/x-www-form-urlencoded",
+                        const std::string& path = "/token") {
     http::Headers headers = server.basic("ca");
     if (!type.empty()) headers.set("Content-Type", type);
     return server.send({.method = "POST", .path_and_query = path, .headers = headers, .body = body});
   };
   std::string many;
   for (int i = 0; i < 10'000; ++i) many += "&a=1";
-  const struct { std::string name, body, type, path; } rows[] = {
+  const struct {
+    std::string name, body, type, path;
+  } rows[] = {
       {"JSON", R"({"grant_type":"client_credentials"})", "application/json", "/token"},
       {"multipart", "--x\r\n\r\n--x--", "multipart/form-data; boundary=x", "/token"},
       {"no type", good, "", "/token"},

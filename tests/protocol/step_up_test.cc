@@ -1,5 +1,6 @@
-// Step-up (RFC 9470, D-43, D-83, K-10): a target may demand how the person signed in; only the client can get it, by bringing the
-// person back with `claims` or `acr_values`; and a token never says more than what happened.
+// Step-up (RFC 9470, D-43, D-83, K-10): a target may demand how the person signed in; only the client can get
+// it, by bringing the person back with `claims` or `acr_values`; and a token never says more than what
+// happened.
 #include <gtest/gtest.h>
 
 #include "oauth/issuance.h"
@@ -28,7 +29,8 @@ void sign_in_weakly(TestServer& server, Browser& browser, const std::string& amr
 
 std::string token_of(TestServer& server, Browser& browser, const Fields& more = {}) {
   TestServer::Code code{.code = {}, .pkce = make_pkce()};
-  const Reply reply = server.authorize(browser, with(server.authorization("ca", "a1", "m1.use r2.read", code.pkce, kM1), more));
+  const Reply reply = server.authorize(
+      browser, with(server.authorization("ca", "a1", "m1.use r2.read", code.pkce, kM1), more));
   code.code = reply.location_parameter("code");
   EXPECT_NE(code.code, "") << reply.status << reply.header("Location");
   return server.token("ca", server.redemption(code, "a1")).text("access_token");
@@ -55,9 +57,14 @@ TEST(StepUp, the_retry_with_claims_works_and_tells_the_truth) {  // K-10, G-15, 
 
   // The client brings the person back with exactly what it was given: a session is there, and is not enough.
   const Fields more{{"claims", refused.text("claims")}};
-  const Reply none = browser.get("/authorize?" + http::write_form(with(with(server.authorization("ca", "a1", "m1.use r2.read", make_pkce(), kM1), more), {{"prompt", "none"}})));
+  const Reply none = browser.get(
+      "/authorize?" +
+      http::write_form(with(with(server.authorization("ca", "a1", "m1.use r2.read", make_pkce(), kM1), more),
+                            {{"prompt", "none"}})));
   expect_sent_back(server, none, "login_required", "no_session");
-  const Reply to = browser.get("/authorize?" + http::write_form(with(server.authorization("ca", "a1", "m1.use r2.read", make_pkce(), kM1), more)));
+  const Reply to = browser.get(
+      "/authorize?" +
+      http::write_form(with(server.authorization("ca", "a1", "m1.use r2.read", make_pkce(), kM1), more)));
   EXPECT_TRUE(to.header("Location").starts_with("/login")) << to.header("Location");
   const std::string strong = token_of(server, browser, more);
   EXPECT_EQ(text_at(claims_of(strong), "acr"), kPasswordAcr);
@@ -68,40 +75,61 @@ TEST(StepUp, the_retry_with_claims_works_and_tells_the_truth) {  // K-10, G-15, 
   for (const char* name : {"acr", "auth_time", "amr"}) {
     EXPECT_EQ(*claims_of(retried.text("access_token")).find(name), *claims_of(strong).find(name)) << name;
   }
-  expect_refused(server, server.on_behalf_of("m1", weak, kR2 + "/r2.read"), 400, "interaction_required", "step_up_required");
+  expect_refused(server, server.on_behalf_of("m1", weak, kR2 + "/r2.read"), 400, "interaction_required",
+                 "step_up_required");
 }
 
 TEST(StepUp, what_cannot_be_had_is_said) {  // 89, RFC 9470 §5
   TestServer server;
-  const std::vector<Fields> rows = {{{"acr_values", "gold"}}, {{"claims", claims_for("gold")}},
-                                    {{"claims", R"({"id_token":{"acr":{"essential":true,"values":["gold","silver"]}}})"}},
-                                    {{"acr_values", kPasswordAcr}, {"claims", claims_for("gold")}}};
+  const std::vector<Fields> rows = {
+      {{"acr_values", "gold"}},
+      {{"claims", claims_for("gold")}},
+      {{"claims", R"({"id_token":{"acr":{"essential":true,"values":["gold","silver"]}}})"}},
+      {{"acr_values", kPasswordAcr}, {"claims", claims_for("gold")}}};
   for (const Fields& more : rows) {
     SCOPED_TRACE(http::write_form(more));
     Browser browser(server);
-    const Reply reply = server.authorize(browser, with(server.authorization("ca", "a1", "r1.read", make_pkce()), more));
+    const Reply reply =
+        server.authorize(browser, with(server.authorization("ca", "a1", "r1.read", make_pkce()), more));
     expect_sent_back(server, reply, "unmet_authentication_requirements", "acr_unmet");
   }
-  for (const Fields& more : std::vector<Fields>{{{"acr_values", "gold " + kPasswordAcr}},
-                                                {{"claims", R"({"access_token":{"acrs":{"value":"gold"},"xms_cc":{"values":["cp1"]}}})"}},
-                                                {{"claims", R"({"access_token":{"acrs":{"essential":true}},"x":[1]})"}}}) {
+  for (const Fields& more : std::vector<Fields>{
+           {{"acr_values", "gold " + kPasswordAcr}},
+           {{"claims", R"({"access_token":{"acrs":{"value":"gold"},"xms_cc":{"values":["cp1"]}}})"}},
+           {{"claims", R"({"access_token":{"acrs":{"essential":true}},"x":[1]})"}}}) {
     SCOPED_TRACE(http::write_form(more));
     Browser browser(server);
-    const Reply reply = server.authorize(browser, with(server.authorization("ca", "a1", "r1.read", make_pkce()), more));
+    const Reply reply =
+        server.authorize(browser, with(server.authorization("ca", "a1", "r1.read", make_pkce()), more));
     EXPECT_NE(reply.location_parameter("code"), "") << reply.status << reply.header("Location");
   }
   for (const char* claims : {"x", "[]", "\"a\"", "{\"a\":"}) {
-    expect_sent_back(server, ask(server, with(server.authorization("ca", "a1", "r1.read", make_pkce()), {{"claims", claims}})), "invalid_request", "claims_malformed");
+    expect_sent_back(
+        server,
+        ask(server, with(server.authorization("ca", "a1", "r1.read", make_pkce()), {{"claims", claims}})),
+        "invalid_request", "claims_malformed");
   }
-  for (const char* claims : {R"({"a":{"acr":{"essential":true,"values":[1]}}})", R"({"a":{"acr":{"essential":true,"value":""}}})",
-                             R"({"a":{"acr":{"essential":true,"value":"x"}},"b":{"acrs":{"essential":true,"value":"y"}}})"}) {
-    expect_sent_back(server, ask(server, with(server.authorization("ca", "a1", "r1.read", make_pkce()), {{"claims", claims}})), "invalid_request", "claims_acr");
+  for (const char* claims :
+       {R"({"a":{"acr":{"essential":true,"values":[1]}}})", R"({"a":{"acr":{"essential":true,"value":""}}})",
+        R"({"a":{"acr":{"essential":true,"value":"x"}},"b":{"acrs":{"essential":true,"value":"y"}}})"}) {
+    expect_sent_back(
+        server,
+        ask(server, with(server.authorization("ca", "a1", "r1.read", make_pkce()), {{"claims", claims}})),
+        "invalid_request", "claims_acr");
   }
   for (const std::string& values : {std::string("a\x01"), std::string("\xC3\xA9"), std::string(501, 'x')}) {
-    expect_sent_back(server, ask(server, with(server.authorization("ca", "a1", "r1.read", make_pkce()), {{"acr_values", values}})), "invalid_request", "acr_values");
+    expect_sent_back(
+        server,
+        ask(server, with(server.authorization("ca", "a1", "r1.read", make_pkce()), {{"acr_values", values}})),
+        "invalid_request", "acr_values");
   }
   // By a push the same.
-  EXPECT_EQ(server.as("ca", "/par", with(server.authorization("ca", "a1", "r1.read", make_pkce()), {{"claims", claims_for("gold")}})).status, 201);
+  EXPECT_EQ(server
+                .as("ca", "/par",
+                    with(server.authorization("ca", "a1", "r1.read", make_pkce()),
+                         {{"claims", claims_for("gold")}}))
+                .status,
+            201);
 }
 
 TEST(StepUp, an_exchange_demands_it_too) {  // D-43 in RFC 8693
@@ -113,7 +141,11 @@ TEST(StepUp, an_exchange_demands_it_too) {  // D-43 in RFC 8693
   expect_refused(server, refused, 400, "insufficient_user_authentication", "step_up_required", {t1});
   EXPECT_EQ(refused.text("acr_values"), "gold");
   // Nobody signs in for an agent that acts alone.
-  const std::string alone = server.token("a1-runtime", {{"grant_type", "client_credentials"}, {"resource", kM1}, {"scope", "r2.read"}}).text("access_token");
+  const std::string alone =
+      server
+          .token("a1-runtime",
+                 {{"grant_type", "client_credentials"}, {"resource", kM1}, {"scope", "r2.read"}})
+          .text("access_token");
   ASSERT_NE(alone, "");
   EXPECT_EQ(server.exchange("m1", alone, "a2", {{"resource", kR2}}).status, 200);
   server.change("resources", kR2, "required_acr", kPasswordAcr);
@@ -123,7 +155,10 @@ TEST(StepUp, an_exchange_demands_it_too) {  // D-43 in RFC 8693
 TEST(StepUp, a_scope_may_demand_more_than_its_resource) {
   TestServer server;
   const std::string t1 = server.flow("ca", "a1", "r1.read r1.write").text("access_token");
-  server.change("resources", kR1, "scopes", json_of(R"([{"name":"r1.read","title":"Read"},{"name":"r1.write","title":"Write","required_acr":"gold"},{"name":"r2.read","title":"R2"}])"));
+  server.change(
+      "resources", kR1, "scopes",
+      json_of(
+          R"([{"name":"r1.read","title":"Read"},{"name":"r1.write","title":"Write","required_acr":"gold"},{"name":"r2.read","title":"R2"}])"));
   EXPECT_EQ(server.exchange("ca", t1, "", {{"scope", "r1.read"}}).status, 200);
   for (const std::string scope : {"r1.write", "r1.read r1.write", ""}) {
     const Reply refused = server.exchange("ca", t1, "", {{"scope", scope}});

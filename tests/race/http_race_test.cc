@@ -1,5 +1,5 @@
-// The same over the wire: 64 connections to a real server, each with the one code, refresh token, assertion or request_uri
-// there is, all at the same moment.
+// The same over the wire: 64 connections to a real server, each with the one code, refresh token, assertion
+// or request_uri there is, all at the same moment.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -32,8 +32,10 @@ class HttpRace : public testing::TestWithParam<On> {
   }
   TestServer& server() { return *server_; }
 
-  // What every client was answered; the requests are made beforehand, so that nothing but the sending is in the race.
-  std::vector<Reply> race(const std::vector<Fields>& requests, const std::string& client, const std::string& path = "/token") {
+  // What every client was answered; the requests are made beforehand, so that nothing but the sending is in
+  // the race.
+  std::vector<Reply> race(const std::vector<Fields>& requests, const std::string& client,
+                          const std::string& path = "/token") {
     std::vector<Reply> replies(requests.size());
     all_at_once(static_cast<int>(requests.size()), [&](int i) {
       const auto at = static_cast<size_t>(i);
@@ -42,7 +44,8 @@ class HttpRace : public testing::TestWithParam<On> {
     return replies;
   }
   static long with_status(const std::vector<Reply>& replies, int status) {
-    return std::count_if(replies.begin(), replies.end(), [&](const Reply& reply) { return reply.status == status; });
+    return std::count_if(replies.begin(), replies.end(),
+                         [&](const Reply& reply) { return reply.status == status; });
   }
   // Exactly one 200; everybody else was refused with this error, and not by a fault.
   static const Reply* the_only_one(const std::vector<Reply>& replies, const std::string& error) {
@@ -61,19 +64,22 @@ class HttpRace : public testing::TestWithParam<On> {
  private:
   std::unique_ptr<TestServer> server_;
 };
-INSTANTIATE_TEST_SUITE_P(Race, HttpRace, testing::Values(On::sqlite, On::postgres), [](const auto& parameter) {
-  return parameter.param == On::sqlite ? "SQLite" : "PostgreSQL";
-});
+INSTANTIATE_TEST_SUITE_P(Race, HttpRace, testing::Values(On::sqlite, On::postgres),
+                         [](const auto& parameter) {
+                           return parameter.param == On::sqlite ? "SQLite" : "PostgreSQL";
+                         });
 
 TEST_P(HttpRace, OneCode) {
   for (int round = 0; round < kRounds; ++round) {
     const TestServer::Code code = server().get_code("ca", "a1", "r1.read");
     std::vector<Fields> requests;
-    for (int i = 0; i < kClients; ++i) requests.push_back(server().redemption(code, "a1"));  // a proof of its own each
+    for (int i = 0; i < kClients; ++i)
+      requests.push_back(server().redemption(code, "a1"));  // a proof of its own each
     const std::vector<Reply> replies = race(requests, "ca");
     const Reply* won = the_only_one(replies, "invalid_grant");
     ASSERT_NE(won, nullptr);
-    // Whoever came second had everything that was needed: the code has leaked, and what came of it ends (RFC 6749 4.1.2).
+    // Whoever came second had everything that was needed: the code has leaked, and what came of it ends (RFC
+    // 6749 4.1.2).
     EXPECT_FALSE(server().is_active("r1-server", won->text("access_token")));
   }
   EXPECT_TRUE(server().audit_chain_verifies());
@@ -86,8 +92,10 @@ TEST_P(HttpRace, OneRefreshToken) {
     ASSERT_NE(first.text("refresh_token"), "");
     std::vector<Fields> requests;
     for (int i = 0; i < kClients; ++i) {
-      requests.push_back({{"grant_type", "refresh_token"}, {"refresh_token", first.text("refresh_token")},
-                          {"actor_token", server().assertion("a1")}, {"actor_token_type", kJwtType}});
+      requests.push_back({{"grant_type", "refresh_token"},
+                          {"refresh_token", first.text("refresh_token")},
+                          {"actor_token", server().assertion("a1")},
+                          {"actor_token_type", kJwtType}});
     }
     const std::vector<Reply> replies = race(requests, "ca");
     std::set<std::string> successors;
@@ -97,8 +105,10 @@ TEST_P(HttpRace, OneRefreshToken) {
     }
     ASSERT_EQ(successors.size(), 1U) << "an honest client's retries all find the one successor";
     EXPECT_NE(*successors.begin(), first.text("refresh_token"));
-    const Reply next = server().token("ca", {{"grant_type", "refresh_token"}, {"refresh_token", *successors.begin()},
-                                             {"actor_token", server().assertion("a1")}, {"actor_token_type", kJwtType}});
+    const Reply next = server().token("ca", {{"grant_type", "refresh_token"},
+                                             {"refresh_token", *successors.begin()},
+                                             {"actor_token", server().assertion("a1")},
+                                             {"actor_token_type", kJwtType}});
     EXPECT_EQ(next.status, 200) << next.body;
   }
   EXPECT_TRUE(server().audit_chain_verifies());
@@ -108,14 +118,17 @@ TEST_P(HttpRace, OneActorAssertion) {
   for (int round = 0; round < kRounds; ++round) {
     const Reply subject = server().flow("ca", "a1", "r1.read");
     ASSERT_EQ(subject.status, 200) << subject.body;
-    const Fields exchange{{"grant_type", kExchange}, {"subject_token", subject.text("access_token")},
-                          {"subject_token_type", kAccessTokenType}, {"actor_token", server().assertion("a1")},
+    const Fields exchange{{"grant_type", kExchange},
+                          {"subject_token", subject.text("access_token")},
+                          {"subject_token_type", kAccessTokenType},
+                          {"actor_token", server().assertion("a1")},
                           {"actor_token_type", kJwtType}};
     const std::vector<Reply> replies = race(std::vector<Fields>(kClients, exchange), "ca");
     const long granted = with_status(replies, 200);
     EXPECT_EQ(granted, 1) << replies.front().body;
     for (const Reply& reply : replies) {
-      EXPECT_TRUE(reply.status == 200 || (reply.status >= 400 && reply.status < 500)) << reply.status << " " << reply.body;
+      EXPECT_TRUE(reply.status == 200 || (reply.status >= 400 && reply.status < 500))
+          << reply.status << " " << reply.body;
     }
   }
   EXPECT_TRUE(server().audit_chain_verifies());
@@ -160,7 +173,8 @@ TEST_P(HttpRace, OneConsentGivesOneCode) {
     const Reply page = browser.get(reply.header("Location"));
     const Fields form{{"csrf", hidden_input(page.body, "/consent", "csrf")},
                       {"request", hidden_input(page.body, "/consent", "request")},
-                      {"decision", "allow"}, {"scope", "r1.read"}};
+                      {"decision", "allow"},
+                      {"scope", "r1.read"}};
     std::vector<Reply> replies(kClients);
     all_at_once(kClients, [&](int i) {
       Browser copy = browser;  // the same person pressing the button again and again

@@ -1,5 +1,5 @@
-// Many threads on each single-use verb of the store, round after round: exactly one is told that it was the one, and what the
-// store remembers afterwards is what that one did.
+// Many threads on each single-use verb of the store, round after round: exactly one is told that it was the
+// one, and what the store remembers afterwards is what that one did.
 #include "race/race.h"
 #include "store/store_contract.h"
 
@@ -51,7 +51,8 @@ TEST_P(SingleUseRace, SpendCode) {
         const SpentCode result = transaction.spend_code(NodeId(n), "hash-of-" + n, kNow + Seconds{thread});
         EXPECT_NE(result.outcome, SpentCode::Outcome::kUnknown);
         if (result.outcome != SpentCode::Outcome::kSpent) return false;
-        transaction.insert_node(make_node("access-" + n, NodeKind::kAccessToken, n, n));  // a second winner would fail here
+        transaction.insert_node(
+            make_node("access-" + n, NodeKind::kAccessToken, n, n));  // a second winner would fail here
         return true;
       },
       [&](const std::string& n, int winner) {
@@ -83,13 +84,15 @@ TEST_P(SingleUseRace, RememberJti) {
 
 TEST_P(SingleUseRace, CompleteRequest) {
   expect_one_winner_a_round(
-      [](Transaction& transaction, const std::string& n) { transaction.insert_request(make_request(n, "browser")); },
+      [](Transaction& transaction, const std::string& n) {
+        transaction.insert_request(make_request(n, "browser"));
+      },
       [](Transaction& transaction, const std::string& n, int thread) {
         return transaction.complete_request(RequestId(n), kNow + Seconds{thread});
       },
       [&](const std::string& n, int winner) {
-        const auto request =
-            ask_reader([&](store::ReadTransaction& transaction) { return transaction.find_request(RequestId(n)); });
+        const auto request = ask_reader(
+            [&](store::ReadTransaction& transaction) { return transaction.find_request(RequestId(n)); });
         EXPECT_EQ(request->completed_at, kNow + Seconds{winner});
       });
 }
@@ -109,13 +112,14 @@ TEST_P(SingleUseRace, EndGrant) {
         return transaction.end_grant(GrantId(n), kNow, std::to_string(thread));
       },
       [&](const std::string& n, int winner) {
-        const auto grant =
-            ask_reader([&](store::ReadTransaction& transaction) { return transaction.find_grant(GrantId(n)); });
+        const auto grant = ask_reader(
+            [&](store::ReadTransaction& transaction) { return transaction.find_grant(GrantId(n)); });
         EXPECT_EQ(grant->ended_cause, std::to_string(winner));
       });
 }
 
-// Works that fail share batches with works that do not: the fault is the failing one's alone, and nobody's number is lost.
+// Works that fail share batches with works that do not: the fault is the failing one's alone, and nobody's
+// number is lost.
 TEST_P(SingleUseRace, FaultsBesideOthers) {
   std::atomic<int> faults{0};
   all_at_once(kThreads, [&](int thread) {
@@ -149,7 +153,8 @@ TEST_P(SingleUseRace, ReadersBesideAWriter) {
       user.version = n;
       User second = make_user("v", "v");
       second.version = n;
-      EXPECT_TRUE(transaction.put_agent(agent, kNow) && transaction.put_user(user, kNow) && transaction.put_user(second, kNow));
+      EXPECT_TRUE(transaction.put_agent(agent, kNow) && transaction.put_user(user, kNow) &&
+                  transaction.put_user(second, kNow));
     });
   };
   write(1);

@@ -1,5 +1,6 @@
-// The audit log: numbered without gaps, chained by a hash that anyone can compute again, and one with the work it tells of.
-// Also what only opening shows: a schema of the future, a store that comes back whole, the latest time.
+// The audit log: numbered without gaps, chained by a hash that anyone can compute again, and one with the
+// work it tells of. Also what only opening shows: a schema of the future, a store that comes back whole, the
+// latest time.
 #include <functional>
 
 #include "store/store_contract.h"
@@ -17,7 +18,8 @@ class AuditStore : public StoreContract {
   Ids list(const AuditFilter& filter) {
     const auto ask = [&](ReadTransaction& transaction) {
       Ids numbers;
-      for (const LoggedRecord& record : transaction.list_audit(filter)) numbers.push_back(std::to_string(record.sequence));
+      for (const LoggedRecord& record : transaction.list_audit(filter))
+        numbers.push_back(std::to_string(record.sequence));
       return numbers;
     };
     EXPECT_EQ(ask_reader(ask), ask_writer(ask));
@@ -30,8 +32,10 @@ AuditRecord hostile_record() {
   AuditRecord record = make_record("event", "g'1");
   record.outcome = AuditOutcome::kDenied;
   record.error = "invalid_grant";
-  record.reason = record.request_id = record.trace = record.peer = record.user = record.client = record.agent = kHostile;
-  record.chain.actors = {{.kind = ActorKind::kAgent, .id = kHostile, .epoch = 1}, {.kind = ActorKind::kService, .id = "s", .epoch = 2}};
+  record.reason = record.request_id = record.trace = record.peer = record.user = record.client =
+      record.agent = kHostile;
+  record.chain.actors = {{.kind = ActorKind::kAgent, .id = kHostile, .epoch = 1},
+                         {.kind = ActorKind::kService, .id = "s", .epoch = 2}};
   record.node = record.parent = record.scope = record.resource = kHostile;
   record.details.set("text", kHostile);
   record.details.set("number", kMost);
@@ -49,7 +53,8 @@ TEST_P(AuditStore, TheChainIsComputedAgainByAnotherHand) {
   std::vector<LoggedRecord> log = whole_log(store());
   ASSERT_EQ(log.size(), 8U);
   EXPECT_EQ(verified_length(log), 8);
-  EXPECT_EQ(log[1].json, canonical_json(hostile_record(), 2, kNow)) << "the record's bytes are what was hashed";
+  EXPECT_EQ(log[1].json, canonical_json(hostile_record(), 2, kNow))
+      << "the record's bytes are what was hashed";
 
   const auto broken = [&](const std::function<void(std::vector<LoggedRecord>&)>& damage) {
     std::vector<LoggedRecord> copy = log;
@@ -77,7 +82,8 @@ TEST_P(AuditStore, ALineageWithoutAConsentIsFoundByItsFirstNode) {
   EXPECT_EQ(log[0].lineage, "root'1");
   EXPECT_EQ(log[1].lineage, "g'1");
   EXPECT_EQ(log[2].lineage, "");
-  EXPECT_EQ(log[0].json.find("root'1"), std::string::npos) << "what it is filed under is not part of the record";
+  EXPECT_EQ(log[0].json.find("root'1"), std::string::npos)
+      << "what it is filed under is not part of the record";
 }
 
 TEST_P(AuditStore, AFilterGivesUpWhereItIsToldTo) {
@@ -120,7 +126,8 @@ TEST_P(AuditStore, AFaultLeavesNeitherEffectNorRecord) {
     transaction.append_audit(make_record("second", "kept"), kNow + Seconds{1});
   });
   const auto exists = [&](const std::string& id) {
-    return ask_reader([&](ReadTransaction& transaction) { return transaction.find_grant(GrantId(id)) != nullptr; });
+    return ask_reader(
+        [&](ReadTransaction& transaction) { return transaction.find_grant(GrantId(id)) != nullptr; });
   };
   EXPECT_FALSE(exists("lost"));
   EXPECT_FALSE(exists("twice"));
@@ -138,10 +145,11 @@ TEST_P(AuditStore, EveryFilterAndPaging) {
     record.user = user;
     record.client = client;
     record.agent = agent;
-    for (std::string& id : chain) record.chain.actors.push_back({.kind = ActorKind::kAgent, .id = std::move(id), .epoch = 1});
+    for (std::string& id : chain)
+      record.chain.actors.push_back({.kind = ActorKind::kAgent, .id = std::move(id), .epoch = 1});
     run([&](Transaction& transaction) { transaction.append_audit(record, kNow); });
   };
-  add("token.code", "g1", "u1", "c1", "a1", {"a1"});           // 1
+  add("token.code", "g1", "u1", "c1", "a1", {"a1"});            // 1
   add("token.exchange", "g1", "u1", "c2", "a2", {"a2", "a1"});  // 2
   add("tokens", "g2", "u2", "c1", "a1", {});                    // 3
   add("consent.allow", "G1", "U1", "C1", "A1", {"A1"});         // 4

@@ -1,7 +1,7 @@
 // What the tests of the store's verbs share: opening a Store on either database, and values to put into it.
 //
-// Values are filled in every member, with text that a careless layer would damage, so that a member that is not
-// stored shows. Ids of nodes follow their order of making, as the server's own do.
+// Values are filled in every member, with text that a careless layer would damage, so that a member that is
+// not stored shows. Ids of nodes follow their order of making, as the server's own do.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,8 @@ using namespace std::string_literals;
 
 inline constexpr UnixTime kNow{1'795'000'000'000};
 inline constexpr int64_t kMost = INT64_MAX;
-// Quotes of every kind, a backslash, a comment, a tab and new line, right-to-left text, an emoji with a joiner, U+10FFFF.
+// Quotes of every kind, a backslash, a comment, a tab and new line, right-to-left text, an emoji with a
+// joiner, U+10FFFF.
 inline const std::string kHostile =
     "O'Brien \"q\" `b` \\ -- /* $1 ? %s ; DROP TABLE nodes;\t\n\r שלום 👩‍🚀 \xF4\x8F\xBF\xBF end";
 
@@ -46,7 +47,8 @@ class StoreContract : public OnBothDatabases {
     store_ = open_store(connect());
   }
   void close() { store_.reset(); }
-  // Another connection to the same database, as an operator's shell has it; SQLite allows it only while the store is closed.
+  // Another connection to the same database, as an operator's shell has it; SQLite allows it only while the
+  // store is closed.
   void run_sql(const std::string& sql) {
     const auto connector = connect();
     const auto database = connector->open_writer();
@@ -131,8 +133,9 @@ inline Grant make_grant(const std::string& id, const std::string& user = "u", co
 }
 
 // A root, or a child of `parent` in the lineage of `root`.
-inline Node make_node(const std::string& id, NodeKind kind = NodeKind::kAccessToken, const std::string& root = {},
-                      const std::string& parent = {}, const std::string& grant = {}) {
+inline Node make_node(const std::string& id, NodeKind kind = NodeKind::kAccessToken,
+                      const std::string& root = {}, const std::string& parent = {},
+                      const std::string& grant = {}) {
   Node node;
   node.id = NodeId(id);
   node.kind = kind;
@@ -180,7 +183,8 @@ inline AuditRecord make_record(const std::string& event, const std::string& gran
   return record;
 }
 
-// Computes the chain again, from the records alone; the number of records, or -1 at the first that does not fit.
+// Computes the chain again, from the records alone; the number of records, or -1 at the first that does not
+// fit.
 inline int64_t verified_length(const std::vector<LoggedRecord>& records) {
   std::string previous(32, '\0');
   int64_t sequence = 0;
@@ -198,7 +202,8 @@ inline int64_t verified_length(const std::vector<LoggedRecord>& records) {
 }
 inline std::vector<LoggedRecord> whole_log(store::Store& store) {
   std::vector<LoggedRecord> records;
-  store.run_read([&](store::ReadTransaction& transaction) { records = transaction.list_audit({.limit = 1'000'000}); });
+  store.run_read(
+      [&](store::ReadTransaction& transaction) { records = transaction.list_audit({.limit = 1'000'000}); });
   return records;
 }
 

@@ -18,7 +18,8 @@ class LineageStore : public StoreContract {
   std::shared_ptr<const Grant> grant_as_decided_on(const std::string& id) {
     return ask_writer([&](ReadTransaction& transaction) { return transaction.find_grant(GrantId(id)); });
   }
-  std::vector<Node> end_subtree(const std::string& id, UnixTime now = kNow, std::string_view cause = "cause") {
+  std::vector<Node> end_subtree(const std::string& id, UnixTime now = kNow,
+                                std::string_view cause = "cause") {
     std::vector<Node> ended;
     run([&](Transaction& transaction) { ended = transaction.end_subtree(NodeId(id), now, cause); });
     return ended;
@@ -157,7 +158,9 @@ TEST_P(LineageStore, AnEndThatIsRolledBackDidNotHappen) {
 TEST_P(LineageStore, AUseIsNotedAtMostOnceAMinute) {
   run([](Transaction& transaction) { transaction.insert_grant(make_grant("g")); });
   const auto touch = [&](UnixTime now) {
-    run([&](Transaction& transaction) { transaction.touch_grant(*transaction.find_grant(GrantId("g"s)), now); });
+    run([&](Transaction& transaction) {
+      transaction.touch_grant(*transaction.find_grant(GrantId("g"s)), now);
+    });
     EXPECT_EQ(grant("g")->last_used_at, grant_as_decided_on("g")->last_used_at);
     return grant("g")->last_used_at;
   };
@@ -192,7 +195,8 @@ TEST_P(LineageStore, GrantsAreListedByEveryFilterNewestFirst) {
   EXPECT_EQ(list({}), (Ids{"g4", "g3", "g2", "g1", "G5"}));
   EXPECT_EQ(list({.live_only = true}), (Ids{"g4", "g2", "g1", "G5"}));
   EXPECT_EQ(list({.limit = 2}), (Ids{"g4", "g3"}));
-  EXPECT_EQ(list({.live_only = true, .limit = 2}), (Ids{"g4", "g2"})) << "ended grants do not use up the limit";
+  EXPECT_EQ(list({.live_only = true, .limit = 2}), (Ids{"g4", "g2"}))
+      << "ended grants do not use up the limit";
   EXPECT_EQ(list({.user = "u1"}), (Ids{"g2", "g1"}));
   EXPECT_EQ(list({.client = "c1"}), (Ids{"g3", "g1"}));
   EXPECT_EQ(list({.agent = "a1"}), (Ids{"g3", "g1"}));
@@ -327,11 +331,13 @@ TEST_P(LineageStore, AnEndReachesTheBottomOfADeepAndTheWidthOfAWideTree) {
     for (int i = 0; i < kDepth; ++i) {
       transaction.insert_node(make_node(id(i), NodeKind::kAccessToken, id(0), i == 0 ? "" : id(i - 1)));
     }
-    for (int i = 0; i < kDepth; ++i) transaction.insert_node(make_node(id(kDepth + i), NodeKind::kAccessToken, id(0), id(0)));
+    for (int i = 0; i < kDepth; ++i)
+      transaction.insert_node(make_node(id(kDepth + i), NodeKind::kAccessToken, id(0), id(0)));
   });
   const std::vector<Node> below = end_subtree(id(100));
   ASSERT_EQ(below.size(), size_t{kDepth - 100});
-  EXPECT_TRUE(std::is_sorted(below.begin(), below.end(), [](const Node& a, const Node& b) { return a.id < b.id; }));
+  EXPECT_TRUE(
+      std::is_sorted(below.begin(), below.end(), [](const Node& a, const Node& b) { return a.id < b.id; }));
   EXPECT_EQ(below.front().id.text(), id(100));
   EXPECT_TRUE(is_ended(id(kDepth - 1)));
   EXPECT_FALSE(is_ended(id(99)));
@@ -377,10 +383,13 @@ TEST_P(LineageStore, ALineageAndAGrantListTheirNodesInOrder) {
     transaction.insert_node(make_node("5", NodeKind::kAccessToken, "5"));
   });
   const auto lineage = [](const std::string& root, size_t limit) {
-    return [=](ReadTransaction& transaction) { return ids_of(transaction.list_lineage(NodeId(root), limit)); };
+    return
+        [=](ReadTransaction& transaction) { return ids_of(transaction.list_lineage(NodeId(root), limit)); };
   };
   const auto of_grant = [](const std::string& grant, size_t limit) {
-    return [=](ReadTransaction& transaction) { return ids_of(transaction.list_grant_nodes(GrantId(grant), limit)); };
+    return [=](ReadTransaction& transaction) {
+      return ids_of(transaction.list_grant_nodes(GrantId(grant), limit));
+    };
   };
   EXPECT_EQ(ask_reader(lineage("1", 10)), (Ids{"1", "2", "3"})) << "parents before children";
   EXPECT_EQ(ask_writer(lineage("1", 10)), (Ids{"1", "2", "3"}));

@@ -1,5 +1,5 @@
-// The registry's verbs: what is put is found again in every member, one namespace, epochs that outlive a deletion,
-// and a view that shows what was committed and nothing else.
+// The registry's verbs: what is put is found again in every member, one namespace, epochs that outlive a
+// deletion, and a view that shows what was committed and nothing else.
 #include "store/store_contract.h"
 
 namespace behalf::test {
@@ -219,11 +219,15 @@ TEST_P(RegistryStore, AResourceComesBackInEveryMemberAndByItsAliases) {
     SAME(access_token_lifetime);
     SAME(emit_aut);
     SAME(required_acr);
-    EXPECT_NE(store().registry().find_resource("https://api.example/old"), nullptr) << "an alias in canonical form";
-    EXPECT_EQ(store().registry().find_resource("https://api.example/r"), nullptr) << "paths are case-sensitive";
+    EXPECT_NE(store().registry().find_resource("https://api.example/old"), nullptr)
+        << "an alias in canonical form";
+    EXPECT_EQ(store().registry().find_resource("https://api.example/r"), nullptr)
+        << "paths are case-sensitive";
     reopen();
   }
-  const auto remove = [](Transaction& transaction) { transaction.remove_resource(ResourceId("https://api.example/R"s), kNow); };
+  const auto remove = [](Transaction& transaction) {
+    transaction.remove_resource(ResourceId("https://api.example/R"s), kNow);
+  };
   run(remove);
   run(remove);
   EXPECT_EQ(store().registry().find_resource("https://api.example/R"), nullptr);
@@ -282,9 +286,10 @@ TEST_P(RegistryStore, ADeletedIdIsNotFoundKeepsItsKindAndItsEpoch) {
   ASSERT_TRUE(put(person) && put(agent) && put(client));
   for (int round = 0; round < 2; ++round) {
     const auto nothing_is_found = [](ReadTransaction& transaction) {
-      return transaction.find_user(UserId("u"s)) == nullptr && transaction.find_user_by_username("name") == nullptr &&
-             transaction.find_agent(AgentId("a"s)) == nullptr && transaction.find_client(ClientId("c"s)) == nullptr &&
-             transaction.list_users().empty();
+      return transaction.find_user(UserId("u"s)) == nullptr &&
+             transaction.find_user_by_username("name") == nullptr &&
+             transaction.find_agent(AgentId("a"s)) == nullptr &&
+             transaction.find_client(ClientId("c"s)) == nullptr && transaction.list_users().empty();
     };
     EXPECT_TRUE(ask_reader(nothing_is_found));
     EXPECT_TRUE(ask_writer(nothing_is_found));

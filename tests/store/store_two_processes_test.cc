@@ -1,5 +1,5 @@
-// Two Store objects over one PostgreSQL database, as two servers have it: what one changed, the other decides by, at once;
-// and whatever is to happen once happens once.
+// Two Store objects over one PostgreSQL database, as two servers have it: what one changed, the other decides
+// by, at once; and whatever is to happen once happens once.
 #include <atomic>
 #include <barrier>
 #include <future>
@@ -74,7 +74,8 @@ TEST_F(TwoStores, ARegistryChangeOfOneIsDecidedOnByTheOther) {
     client.status = Status::kDeleted;
     User user = make_user("u", "u");
     user.status = Status::kSuspended;
-    EXPECT_TRUE(transaction.put_agent(agent, kNow) && transaction.put_client(client, kNow) && transaction.put_user(user, kNow));
+    EXPECT_TRUE(transaction.put_agent(agent, kNow) && transaction.put_client(client, kNow) &&
+                transaction.put_user(user, kNow));
     transaction.remove_resource(ResourceId("https://r.example/"s), kNow);
   });
   two().run([](Transaction& transaction) {
@@ -98,12 +99,15 @@ TEST_F(TwoStores, AnEndByOneIsAnEndForTheOtherThatHadItInMemory) {
   });
   const auto ended_for = [](Store& store, const std::string& id) {
     bool ended = false;
-    store.run([&](Transaction& transaction) { ended = transaction.find_node(NodeId(id))->ended_at.has_value(); });
+    store.run(
+        [&](Transaction& transaction) { ended = transaction.find_node(NodeId(id))->ended_at.has_value(); });
     return ended;
   };
   const auto grant_ended_for = [](Store& store) {
     bool ended = false;
-    store.run([&](Transaction& transaction) { ended = transaction.find_grant(GrantId("g"s))->ended_at.has_value(); });
+    store.run([&](Transaction& transaction) {
+      ended = transaction.find_grant(GrantId("g"s))->ended_at.has_value();
+    });
     return ended;
   };
   for (Store* store : {&one(), &two()}) {
@@ -135,24 +139,30 @@ TEST_F(TwoStores, OneWinnerAcrossBoth) {
       transaction.insert_request(make_request("request" + n));
       transaction.insert_grant(make_grant("grant" + n));
     });
-    EXPECT_EQ(winners(kThreads, [&](Transaction& transaction, int) {
-                return transaction.spend_code(NodeId("code" + n), "hash-of-code" + n, kNow).outcome ==
-                       SpentCode::Outcome::kSpent;
-              }), 1);
-    EXPECT_EQ(winners(kThreads, [&](Transaction& transaction, int i) {
-                return transaction.rotate_refresh_token(NodeId("refresh" + n), "hash-of-refresh" + n,
-                                                        NodeId("s" + std::to_string(i)), kNow).outcome ==
-                       RotatedRefresh::Outcome::kRotated;
-              }), 1);
-    EXPECT_EQ(winners(kThreads, [&](Transaction& transaction, int) {
-                return transaction.remember_jti("issuer", "jti" + n, kNow);
-              }), 1);
-    EXPECT_EQ(winners(kThreads, [&](Transaction& transaction, int) {
-                return transaction.complete_request(RequestId("request" + n), kNow);
-              }), 1);
-    EXPECT_EQ(winners(kThreads, [&](Transaction& transaction, int) {
-                return transaction.end_grant(GrantId("grant" + n), kNow, "x");
-              }), 1);
+    EXPECT_EQ(winners(kThreads,
+                      [&](Transaction& transaction, int) {
+                        return transaction.spend_code(NodeId("code" + n), "hash-of-code" + n, kNow).outcome ==
+                               SpentCode::Outcome::kSpent;
+                      }),
+              1);
+    EXPECT_EQ(winners(kThreads,
+                      [&](Transaction& transaction, int i) {
+                        return transaction
+                                   .rotate_refresh_token(NodeId("refresh" + n), "hash-of-refresh" + n,
+                                                         NodeId("s" + std::to_string(i)), kNow)
+                                   .outcome == RotatedRefresh::Outcome::kRotated;
+                      }),
+              1);
+    EXPECT_EQ(winners(kThreads, [&](Transaction& transaction,
+                                    int) { return transaction.remember_jti("issuer", "jti" + n, kNow); }),
+              1);
+    EXPECT_EQ(
+        winners(kThreads, [&](Transaction& transaction,
+                              int) { return transaction.complete_request(RequestId("request" + n), kNow); }),
+        1);
+    EXPECT_EQ(winners(kThreads, [&](Transaction& transaction,
+                                    int) { return transaction.end_grant(GrantId("grant" + n), kNow, "x"); }),
+              1);
   }
 }
 
@@ -175,7 +185,8 @@ TEST_F(TwoStores, TheLogOfBothIsOneChainWithoutGaps) {
   EXPECT_EQ(verified_length(log), kThreads * kEach);
   size_t changes = 0;
   for (size_t i = 1; i < log.size(); ++i) {
-    changes += (log[i].json.find("of.one") == std::string::npos) != (log[i - 1].json.find("of.one") == std::string::npos);
+    changes += (log[i].json.find("of.one") == std::string::npos) !=
+               (log[i - 1].json.find("of.one") == std::string::npos);
   }
   EXPECT_GT(changes, 2U) << "the two did write in turns";
   two().run([](Transaction&) {});
@@ -184,10 +195,10 @@ TEST_F(TwoStores, TheLogOfBothIsOneChainWithoutGaps) {
 
 TEST_F(TwoStores, AFaultOfOneDoesNotDisturbTheOther) {
   EXPECT_THROW(one().run([](Transaction& transaction) {
-                 EXPECT_TRUE(transaction.put_agent(make_agent("a"), kNow));
-                 transaction.append_audit(make_record("lost"), kNow);
-                 throw std::runtime_error("a fault");
-               }),
+    EXPECT_TRUE(transaction.put_agent(make_agent("a"), kNow));
+    transaction.append_audit(make_record("lost"), kNow);
+    throw std::runtime_error("a fault");
+  }),
                std::runtime_error);
   two().run([](Transaction& transaction) {
     EXPECT_EQ(transaction.find_agent(AgentId("a"s)), nullptr);
@@ -214,7 +225,8 @@ TEST(OpeningTogether, TwoServersThatStartOnAnEmptyDatabaseBothStart) {
           auto connector = store::postgres_connector(address);
           start.arrive_and_wait();
           const auto opened = open_store(std::move(connector));
-          opened->run([](Transaction& transaction) { transaction.append_audit(make_record("started"), kNow); });
+          opened->run(
+              [](Transaction& transaction) { transaction.append_audit(make_record("started"), kNow); });
         } catch (const std::exception& fault) {
           failures[static_cast<size_t>(i)] = fault.what();
         }
@@ -255,7 +267,8 @@ TEST_F(TwoStores, WhatOneRevokedTheOtherKnowsOnceItHasCaughtUpAndSoonByItself) {
     Store& revoking = i % 2 == 0 ? one() : two();
     Store& asking = i % 2 == 0 ? two() : one();
     renew(revoking, i + 1);
-    EXPECT_EQ(wait_for(newest_when_caught_up(asking)), i) << "acknowledged there before it was asked for here";
+    EXPECT_EQ(wait_for(newest_when_caught_up(asking)), i)
+        << "acknowledged there before it was asked for here";
     const auto items = asking.revocations().after(0, 100);
     ASSERT_TRUE(items);
     ASSERT_EQ(items->size(), static_cast<size_t>(i)) << "without a gap and nothing twice";

@@ -15,11 +15,13 @@ void expect_denied(TestServer& server, const std::string& reason) {
 
 }  // namespace
 
-void expect_sent_back(TestServer& server, const Reply& reply, const std::string& error, const std::string& reason,
-                      const Return& to) {
+void expect_sent_back(TestServer& server, const Reply& reply, const std::string& error,
+                      const std::string& reason, const Return& to) {
   EXPECT_EQ(reply.status, 303) << reply.body;
   const std::string location = reply.header("Location");
-  EXPECT_TRUE(location.starts_with(to.redirect_uri + (to.redirect_uri.find('?') == std::string::npos ? "?" : "&"))) << location;
+  EXPECT_TRUE(
+      location.starts_with(to.redirect_uri + (to.redirect_uri.find('?') == std::string::npos ? "?" : "&")))
+      << location;
   EXPECT_EQ(reply.location_parameter("error"), error) << location;
   EXPECT_EQ(reply.location_parameter("state"), to.state) << location;
   EXPECT_EQ(location.find("state=") == std::string::npos, to.state.empty()) << location;
@@ -49,10 +51,12 @@ Reply ask(TestServer& server, const Fields& parameters) {
   return browser.get("/authorize?" + http::write_form(parameters));
 }
 
-TestServer::Code next_code(TestServer& server, Browser& browser, const std::string& client, const std::string& agent,
-                           const std::string& scope, const std::string& resource, const Decision& decision) {
+TestServer::Code next_code(TestServer& server, Browser& browser, const std::string& client,
+                           const std::string& agent, const std::string& scope, const std::string& resource,
+                           const Decision& decision) {
   TestServer::Code code{.code = {}, .pkce = make_pkce()};
-  const Reply reply = server.authorize(browser, server.authorization(client, agent, scope, code.pkce, resource), decision);
+  const Reply reply =
+      server.authorize(browser, server.authorization(client, agent, scope, code.pkce, resource), decision);
   code.code = reply.location_parameter("code");
   EXPECT_NE(code.code, "") << reply.status << " " << reply.header("Location") << "\n" << reply.body;
   return code;

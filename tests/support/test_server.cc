@@ -35,19 +35,26 @@ json::Value object(std::initializer_list<std::pair<std::string_view, json::Value
   return value;
 }
 
-json::Value resource(const std::string& id, const std::string& name, std::initializer_list<std::string_view> scopes) {
+json::Value resource(const std::string& id, const std::string& name,
+                     std::initializer_list<std::string_view> scopes) {
   json::Value::Array definitions;
   for (const std::string_view scope : scopes) {
-    definitions.push_back(object({{"name", scope}, {"title", "Title of " + std::string(scope)}, {"description", "Words about " + std::string(scope)}}));
+    definitions.push_back(object({{"name", scope},
+                                  {"title", "Title of " + std::string(scope)},
+                                  {"description", "Words about " + std::string(scope)}}));
   }
   return object({{"id", id}, {"name", name}, {"scopes", std::move(definitions)}});
 }
 
 json::Value state_of_the_cast(const std::map<std::string, crypto::SigningKey>& keys) {
   const auto agent = [&](const std::string& id, std::initializer_list<std::string_view> scopes) {
-    json::Value out = object({{"id", id}, {"name", "Agent " + id}, {"publisher", "Publisher of " + id},
-                              {"owner", "owner-of-" + id}, {"description", "What " + id + " does."},
-                              {"capability_version", "1"}, {"scopes", list(scopes)},
+    json::Value out = object({{"id", id},
+                              {"name", "Agent " + id},
+                              {"publisher", "Publisher of " + id},
+                              {"owner", "owner-of-" + id},
+                              {"description", "What " + id + " does."},
+                              {"capability_version", "1"},
+                              {"scopes", list(scopes)},
                               {"clients", list({"ca", "cb", "cp", "m1", "r2-server", "r1-server"})},
                               {"bearer_actor_tokens", true}});
     if (keys.contains(id)) out.set("jwks", jwks(keys.at(id)));
@@ -74,9 +81,13 @@ json::Value state_of_the_cast(const std::map<std::string, crypto::SigningKey>& k
   json::Value child = agent("child", {"r1.read"});
   child.set("parent", "a1-runtime");
 
-  const json::Value confidential = list({"authorization_code", "refresh_token", "client_credentials", kExchange});
+  const json::Value confidential =
+      list({"authorization_code", "refresh_token", "client_credentials", kExchange});
   const auto client = [&](const std::string& id, const json::Value& grants) {
-    return object({{"id", id}, {"name", "Client " + id}, {"grant_types", grants}, {"scopes", list({"r1.read", "r1.write", "r2.read", "m1.use"})}});
+    return object({{"id", id},
+                   {"name", "Client " + id},
+                   {"grant_types", grants},
+                   {"scopes", list({"r1.read", "r1.write", "r2.read", "m1.use"})}});
   };
   json::Value ca = client("ca", confidential);
   ca.set("redirect_uris", list({kRedirect, "https://app.example/other?fixed=1", "http://127.0.0.1/loop"}));
@@ -106,20 +117,25 @@ json::Value state_of_the_cast(const std::map<std::string, crypto::SigningKey>& k
 
   json::Value state;
   json::Value m1_resource = resource(kM1, "Middle tier M1", {"m1.use", "r2.read", "r1.read"});
-  m1_resource.set("scope_map", json::Value::Array{object({{"scope", "m1.use"}, {"gives", list({"r2.read"})}})});
+  m1_resource.set("scope_map",
+                  json::Value::Array{object({{"scope", "m1.use"}, {"gives", list({"r2.read"})}})});
   state.set("resources", json::Value::Array{resource(kR1, "Resource R1", {"r1.read", "r1.write", "r2.read"}),
                                             resource(kR2, "Resource R2", {"r2.read"}), m1_resource});
   state.set("agents", json::Value::Array{a1, a2, a3, a4, a5, a6, picky, elsewhere, ag, child});
   state.set("clients", json::Value::Array{ca, cb, cp, cg, a1_runtime, a2_runtime, m1, r1_server, r2_server});
-  state.set("users", json::Value::Array{object({{"id", "u1"}, {"display_name", "User One"}, {"password", kPassword}}),
-                                        object({{"id", "u2"}, {"display_name", "User Two"}, {"password", kPassword},
-                                                {"entitlements", list({"r1.read", "r2.read"})}})});
+  state.set("users",
+            json::Value::Array{object({{"id", "u1"}, {"display_name", "User One"}, {"password", kPassword}}),
+                               object({{"id", "u2"},
+                                       {"display_name", "User Two"},
+                                       {"password", kPassword},
+                                       {"entitlements", list({"r1.read", "r2.read"})}})});
   return state;
 }
 
 Reply to_reply(const http::Response& response) {
   Reply reply{.status = response.status, .headers = response.headers, .body = response.body, .json = {}};
-  if (auto value = json::parse(reply.body, {.bytes = 16 * 1024 * 1024, .depth = 32})) reply.json = std::move(*value);
+  if (auto value = json::parse(reply.body, {.bytes = 16 * 1024 * 1024, .depth = 32}))
+    reply.json = std::move(*value);
   return reply;
 }
 
@@ -174,7 +190,8 @@ json::Value claims_of(const std::string& jwt) { return part_of(jwt, 1); }
 std::vector<std::string> chain_of(const std::string& jwt) {
   std::vector<std::string> chain;
   const json::Value claims = claims_of(jwt);
-  for (const json::Value* act = claims.find("act"); act != nullptr; act = act->find("act")) chain.push_back(text_at(*act, "sub"));
+  for (const json::Value* act = claims.find("act"); act != nullptr; act = act->find("act"))
+    chain.push_back(text_at(*act, "sub"));
   return chain;
 }
 
@@ -207,16 +224,21 @@ Reply Browser::send(http::ClientRequest request) {
     const size_t equals = header.value.find('=');
     const std::string name = header.value.substr(0, equals);
     const std::string value = header.value.substr(equals + 1, header.value.find(';') - equals - 1);
-    if (value.empty()) cookies.erase(name);
-    else cookies[name] = value;
+    if (value.empty())
+      cookies.erase(name);
+    else
+      cookies[name] = value;
   }
   return reply;
 }
 
-Reply Browser::get(const std::string& path_and_query) { return send({.method = "GET", .path_and_query = path_and_query, .headers = {}, .body = {}}); }
+Reply Browser::get(const std::string& path_and_query) {
+  return send({.method = "GET", .path_and_query = path_and_query, .headers = {}, .body = {}});
+}
 
 Reply Browser::post(const std::string& path, const Fields& fields, const http::Headers& headers) {
-  http::ClientRequest request{.method = "POST", .path_and_query = path, .headers = headers, .body = http::write_form(fields)};
+  http::ClientRequest request{
+      .method = "POST", .path_and_query = path, .headers = headers, .body = http::write_form(fields)};
   request.headers.set("Content-Type", "application/x-www-form-urlencoded");
   return send(request);
 }
@@ -238,7 +260,8 @@ static std::string make_scratch_folder() {
     return true;
   }();
   (void)swept;
-  std::string pattern = (fs::temp_directory_path() / (prefix + std::to_string(getpid()) + "-XXXXXX")).string();
+  std::string pattern =
+      (fs::temp_directory_path() / (prefix + std::to_string(getpid()) + "-XXXXXX")).string();
   return mkdtemp(pattern.data());
 }
 
@@ -247,8 +270,10 @@ TestServer::TestServer(const std::string& postgres) {
   config_.settings.issuer = kIssuer;
   config_.listen = {.address = "127.0.0.1", .port = 0, .unix_path = {}, .tls = {}, .trusted_proxies = {}};
   config_.admin.unix_path = folder_ + "/admin.sock";
-  if (postgres.empty()) config_.sqlite = folder_ + "/test.db";
-  else config_.postgres = postgres;
+  if (postgres.empty())
+    config_.sqlite = folder_ + "/test.db";
+  else
+    config_.postgres = postgres;
   config_.key_file = folder_ + "/keys";
   // RSA keys take a while to make; every server of this process has the same.
   static const Secret key_file = oauth::Keys::generate(random_);
@@ -302,7 +327,9 @@ void TestServer::restart() {
 }
 
 Reply TestServer::send(const http::ClientRequest& request) {
-  http::Client client({.host = "127.0.0.1", .port = server_->port(), .unix_path = {}, .tls = false, .ca_file = {}}, Seconds{30});
+  http::Client client(
+      {.host = "127.0.0.1", .port = server_->port(), .unix_path = {}, .tls = false, .ca_file = {}},
+      Seconds{30});
   return to_reply(client.send(request));
 }
 
@@ -311,15 +338,18 @@ Reply TestServer::get(const std::string& path_and_query, const http::Headers& he
 }
 
 Reply TestServer::post(const std::string& path, const Fields& fields, const http::Headers& headers) {
-  http::ClientRequest request{.method = "POST", .path_and_query = path, .headers = headers, .body = http::write_form(fields)};
-  if (request.headers.find("Content-Type") == nullptr) request.headers.set("Content-Type", "application/x-www-form-urlencoded");
+  http::ClientRequest request{
+      .method = "POST", .path_and_query = path, .headers = headers, .body = http::write_form(fields)};
+  if (request.headers.find("Content-Type") == nullptr)
+    request.headers.set("Content-Type", "application/x-www-form-urlencoded");
   return send(request);
 }
 
 http::Headers TestServer::basic(const std::string& client) const {
   http::Headers headers;
   const auto secret = secrets_.find(client);
-  if (secret != secrets_.end()) headers.set("Authorization", "Basic " + base64(client + ":" + secret->second));
+  if (secret != secrets_.end())
+    headers.set("Authorization", "Basic " + base64(client + ":" + secret->second));
   return headers;
 }
 
@@ -352,35 +382,49 @@ std::string TestServer::sign(const std::string& key_of_id, std::string_view type
 }
 
 std::string TestServer::assertion(const std::string& id, const json::Value& changes, std::string_view type) {
-  json::Value claims = object({{"iss", id}, {"sub", id}, {"aud", kIssuer}, {"iat", clock.now().seconds()},
-                               {"exp", clock.now().seconds() + 60}, {"jti", make_ordered_id(clock.now(), random_)}});
+  json::Value claims = object({{"iss", id},
+                               {"sub", id},
+                               {"aud", kIssuer},
+                               {"iat", clock.now().seconds()},
+                               {"exp", clock.now().seconds() + 60},
+                               {"jti", make_ordered_id(clock.now(), random_)}});
   if (changes.object() != nullptr) {
     for (const json::Member& change : *changes.object()) {
-      if (change.value.is_null()) claims.remove(change.name);
-      else claims.set(change.name, change.value);
+      if (change.value.is_null())
+        claims.remove(change.name);
+      else
+        claims.set(change.name, change.value);
     }
   }
   return sign(id, type, claims);
 }
 
 std::string TestServer::issued_actor_token(const std::string& agent) {
-  return token(agent + "-runtime", {{"grant_type", "client_credentials"}, {"resource", kIssuer}}).text("access_token");
+  return token(agent + "-runtime", {{"grant_type", "client_credentials"}, {"resource", kIssuer}})
+      .text("access_token");
 }
 
-Fields TestServer::authorization(const std::string& client, const std::string& agent, const std::string& scope,
-                                 const Pkce& pkce, const std::string& resource_id) const {
-  Fields fields{{"response_type", "code"}, {"client_id", client},
+Fields TestServer::authorization(const std::string& client, const std::string& agent,
+                                 const std::string& scope, const Pkce& pkce,
+                                 const std::string& resource_id) const {
+  Fields fields{{"response_type", "code"},
+                {"client_id", client},
                 {"redirect_uri", client == "cp" ? "http://127.0.0.1:4711/loop" : kRedirect},
-                {"scope", scope}, {"state", "state-of-the-client"}, {"code_challenge", pkce.challenge},
-                {"code_challenge_method", "S256"}, {"resource", resource_id}};
+                {"scope", scope},
+                {"state", "state-of-the-client"},
+                {"code_challenge", pkce.challenge},
+                {"code_challenge_method", "S256"},
+                {"resource", resource_id}};
   if (!agent.empty()) fields.emplace_back("requested_actor", agent);
   return fields;
 }
 
 Reply TestServer::sign_in(Browser& browser, const std::string& user, const std::string& request_id) {
   const Reply page = browser.get("/login" + (request_id.empty() ? std::string{} : "?request=" + request_id));
-  return browser.post("/login", {{"csrf", hidden_input(page.body, "/login", "csrf")}, {"request", request_id},
-                                 {"username", user}, {"password", kPassword}});
+  return browser.post("/login", {{"csrf", hidden_input(page.body, "/login", "csrf")},
+                                 {"request", request_id},
+                                 {"username", user},
+                                 {"password", kPassword}});
 }
 
 Reply TestServer::authorize(Browser& browser, const Fields& parameters, const Decision& decision) {
@@ -407,18 +451,22 @@ Reply TestServer::authorize(Browser& browser, const Fields& parameters, const De
   return browser.post("/consent", form);
 }
 
-TestServer::Code TestServer::get_code(const std::string& client, const std::string& agent, const std::string& scope,
-                                      const std::string& resource_id, const Decision& decision) {
+TestServer::Code TestServer::get_code(const std::string& client, const std::string& agent,
+                                      const std::string& scope, const std::string& resource_id,
+                                      const Decision& decision) {
   Browser browser(*this);
   Code code{.code = {}, .pkce = make_pkce()};
-  const Reply reply = authorize(browser, authorization(client, agent, scope, code.pkce, resource_id), decision);
+  const Reply reply =
+      authorize(browser, authorization(client, agent, scope, code.pkce, resource_id), decision);
   code.code = reply.location_parameter("code");
   EXPECT_NE(code.code, "") << reply.status << " " << reply.header("Location") << "\n" << reply.body;
   return code;
 }
 
 Fields TestServer::redemption(const Code& code, const std::string& agent) {
-  Fields fields{{"grant_type", "authorization_code"}, {"code", code.code}, {"code_verifier", code.pkce.verifier},
+  Fields fields{{"grant_type", "authorization_code"},
+                {"code", code.code},
+                {"code_verifier", code.pkce.verifier},
                 {"redirect_uri", kRedirect}};
   if (!agent.empty()) {
     fields.emplace_back("actor_token", assertion(agent));
@@ -435,9 +483,10 @@ Reply TestServer::flow(const std::string& client, const std::string& agent, cons
   return token(client, fields);
 }
 
-Reply TestServer::exchange(const std::string& client, const std::string& subject_token, const std::string& actor,
-                           const Fields& more) {
-  Fields fields{{"grant_type", kExchange}, {"subject_token", subject_token}, {"subject_token_type", kAccessTokenType}};
+Reply TestServer::exchange(const std::string& client, const std::string& subject_token,
+                           const std::string& actor, const Fields& more) {
+  Fields fields{
+      {"grant_type", kExchange}, {"subject_token", subject_token}, {"subject_token_type", kAccessTokenType}};
   if (!actor.empty()) {
     fields.emplace_back("actor_token", assertion(actor));
     fields.emplace_back("actor_token_type", kJwtType);
@@ -445,14 +494,19 @@ Reply TestServer::exchange(const std::string& client, const std::string& subject
   return token(client, with(fields, more));
 }
 
-Reply TestServer::on_behalf_of(const std::string& client, const std::string& assertion_token, const std::string& scope,
-                               const Fields& more) {
-  return token(client, with({{"grant_type", kJwtBearer}, {"assertion", assertion_token}, {"scope", scope},
-                             {"requested_token_use", "on_behalf_of"}}, more));
+Reply TestServer::on_behalf_of(const std::string& client, const std::string& assertion_token,
+                               const std::string& scope, const Fields& more) {
+  return token(client, with({{"grant_type", kJwtBearer},
+                             {"assertion", assertion_token},
+                             {"scope", scope},
+                             {"requested_token_use", "on_behalf_of"}},
+                            more));
 }
 
 Reply TestServer::admin(const std::string& method, const std::string& path, const json::Value& body) {
-  http::Client client({.host = "localhost", .port = 0, .unix_path = config_.admin.unix_path, .tls = false, .ca_file = {}}, Seconds{30});
+  http::Client client(
+      {.host = "localhost", .port = 0, .unix_path = config_.admin.unix_path, .tls = false, .ca_file = {}},
+      Seconds{30});
   http::ClientRequest request{.method = method, .path_and_query = path, .headers = {}, .body = {}};
   if (!body.is_null()) {
     request.body = json::write(body);
@@ -469,13 +523,16 @@ void TestServer::apply(const json::Value& state) {
   }
 }
 
-void TestServer::change(const std::string& kinds, const std::string& id, const std::string& member, json::Value value) {
+void TestServer::change(const std::string& kinds, const std::string& id, const std::string& member,
+                        json::Value value) {
   for (json::Member& list_member : *state_.object()) {
     if (list_member.name != kinds) continue;
     for (json::Value& item : *list_member.value.array()) {
       if (text_at(item, "id") != id) continue;
-      if (value.is_null()) item.remove(member);
-      else item.set(member, std::move(value));
+      if (value.is_null())
+        item.remove(member);
+      else
+        item.set(member, std::move(value));
       json::Value one;
       one.set(kinds, json::Value::Array{item});
       return apply(one);
@@ -500,7 +557,8 @@ std::vector<json::Value> TestServer::audit() {
   const json::Value* list = reply.json.find("records");
   if (list == nullptr) return records;
   for (const json::Value& entry : *list->array()) {
-    if (auto record = json::parse(text_at(entry, "record"), {.bytes = 1024 * 1024, .depth = 32})) records.push_back(std::move(*record));
+    if (auto record = json::parse(text_at(entry, "record"), {.bytes = 1024 * 1024, .depth = 32}))
+      records.push_back(std::move(*record));
   }
   return records;
 }

@@ -1,8 +1,10 @@
-// A whole server in the test's process: real HTTP on a loopback port, real store on disk, a clock the test moves.
+// A whole server in the test's process: real HTTP on a loopback port, real store on disk, a clock the test
+// moves.
 //
-// The cast (state_of_the_cast in test_server.cc): people u1, u2 (u2 is excluded by agent a1-picky); confidential clients ca, cb;
-// public client cp; client cg, which IS agent ag (private_key_jwt); agents a1, a2 active, a3 suspended; resources R1
-// (r1.read r1.write r2.read), R2 (r2.read); middle tier m1, which is the resource M1; a1's own client a1-runtime.
+// The cast (state_of_the_cast in test_server.cc): people u1, u2 (u2 is excluded by agent a1-picky);
+// confidential clients ca, cb; public client cp; client cg, which IS agent ag (private_key_jwt); agents a1,
+// a2 active, a3 suspended; resources R1 (r1.read r1.write r2.read), R2 (r2.read); middle tier m1, which is
+// the resource M1; a1's own client a1-runtime.
 #pragma once
 
 #include <atomic>
@@ -42,7 +44,8 @@ class FakeClock final : public Clock {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-// Replaces the values of the fields that `overrides` names; an override with the value kLeaveOut removes the field.
+// Replaces the values of the fields that `overrides` names; an override with the value kLeaveOut removes the
+// field.
 inline const std::string kLeaveOut = "\x01leave out";
 Fields with(Fields base, const Fields& overrides);
 
@@ -127,30 +130,34 @@ class TestServer {
   uint16_t port() const { return server_->port(); }
 
   // ---- Clients ----
-  // How the client authenticates, added to a form post: Basic for ca, cb, m1, a1-runtime; client_id for cp; a fresh
-  // assertion for cg.
+  // How the client authenticates, added to a form post: Basic for ca, cb, m1, a1-runtime; client_id for cp; a
+  // fresh assertion for cg.
   http::Headers basic(const std::string& client) const;
   Fields client_fields(const std::string& client);
   // POST to `path` as that client.
   Reply as(const std::string& client, const std::string& path, const Fields& fields);
   Reply token(const std::string& client, const Fields& fields) { return as(client, "/token", fields); }
-  Reply introspect(const std::string& client, const std::string& token) { return as(client, "/introspect", {{"token", token}}); }
+  Reply introspect(const std::string& client, const std::string& token) {
+    return as(client, "/introspect", {{"token", token}});
+  }
   bool is_active(const std::string& client, const std::string& token);
 
   // ---- Agents ----
   const crypto::SigningKey& key_of(const std::string& agent_or_client) const;
-  // A self-signed actor assertion (or client assertion): iss = sub = `id`, aud = issuer, 60 s, fresh jti. `changes` replaces
-  // claims; a null value removes one.
-  std::string assertion(const std::string& id, const json::Value& changes = {}, std::string_view type = "JWT");
+  // A self-signed actor assertion (or client assertion): iss = sub = `id`, aud = issuer, 60 s, fresh jti.
+  // `changes` replaces claims; a null value removes one.
+  std::string assertion(const std::string& id, const json::Value& changes = {},
+                        std::string_view type = "JWT");
   std::string sign(const std::string& key_of_id, std::string_view type, const json::Value& claims);
   // An AS-issued actor token (bearer) for a1 or a2, through its own runtime client.
   std::string issued_actor_token(const std::string& agent);
 
   // ---- Flows ----
   // Parameters of a good authorization request of `client` naming `agent` ("" for none).
-  Fields authorization(const std::string& client, const std::string& agent, const std::string& scope, const Pkce& pkce,
-                       const std::string& resource = kR1) const;
-  // Sends it with the browser, signs in and decides; the reply that leaves for the client (or whatever came instead).
+  Fields authorization(const std::string& client, const std::string& agent, const std::string& scope,
+                       const Pkce& pkce, const std::string& resource = kR1) const;
+  // Sends it with the browser, signs in and decides; the reply that leaves for the client (or whatever came
+  // instead).
   Reply authorize(Browser& browser, const Fields& parameters, const Decision& decision = {});
   // Just the sign-in on /login.
   Reply sign_in(Browser& browser, const std::string& user, const std::string& request_id = {});
@@ -205,8 +212,8 @@ class TestServer {
   json::Value state_;
 };
 
-// The six things that must hold after every refusal: this status and error, no token, no-store, a denied audit record with
-// this reason as the newest, the log's chain intact, and none of `secrets` anywhere in it.
+// The six things that must hold after every refusal: this status and error, no token, no-store, a denied
+// audit record with this reason as the newest, the log's chain intact, and none of `secrets` anywhere in it.
 void expect_refused(TestServer& server, const Reply& reply, int status, const std::string& error,
                     const std::string& reason = {}, const std::vector<std::string>& secrets = {});
 

@@ -33,7 +33,8 @@ class LimitsTest : public testing::Test {
 };
 
 TEST_F(LimitsTest, a_burst_passes_and_then_one_at_a_time) {
-  Limits limits(LimitSettings{.failures = 3, .failures_per_minute = 60}, Seconds{90}, Seconds{600}, clock, random);
+  Limits limits(LimitSettings{.failures = 3, .failures_per_minute = 60}, Seconds{90}, Seconds{600}, clock,
+                random);
   for (int i = 0; i < 3; ++i) {
     EXPECT_FALSE(limits.wait(Kind::kClient, {"c"})) << i;
     limits.charge(Kind::kClient, {"c"});
@@ -51,7 +52,8 @@ TEST_F(LimitsTest, a_burst_passes_and_then_one_at_a_time) {
 }
 
 TEST_F(LimitsTest, kinds_names_and_parts_are_apart) {
-  Limits limits(LimitSettings{.failures = 1, .failures_per_minute = 1}, Seconds{90}, Seconds{600}, clock, random);
+  Limits limits(LimitSettings{.failures = 1, .failures_per_minute = 1}, Seconds{90}, Seconds{600}, clock,
+                random);
   limits.charge(Kind::kStranger, {"ab", "c"});
   EXPECT_TRUE(limits.wait(Kind::kStranger, {"ab", "c"}));
   EXPECT_FALSE(limits.wait(Kind::kStranger, {"a", "bc"}));
@@ -72,7 +74,8 @@ TEST_F(LimitsTest, zero_is_no_limit) {
 }
 
 TEST_F(LimitsTest, a_flood_of_names_frees_nobody_who_owes_more) {
-  Limits limits(LimitSettings{.failures = 2, .failures_per_minute = 1}, Seconds{90}, Seconds{600}, clock, random);
+  Limits limits(LimitSettings{.failures = 2, .failures_per_minute = 1}, Seconds{90}, Seconds{600}, clock,
+                random);
   limits.charge(Kind::kStranger, {"guesser"});
   limits.charge(Kind::kStranger, {"guesser"});
   ASSERT_TRUE(limits.wait(Kind::kStranger, {"guesser"}));

@@ -98,9 +98,9 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
       const ScopeSet own = server_scope_ceiling(transaction, client, node.subject);
       const auto granted = narrow_scope(scope, server_scopes(), {&own});
       if (!granted) {
-        return refuse(ErrorCode::kInvalidScope, describe(granted.reason()),
-                      granted.reason() == ScopeRefusal::kWidening ? "scope_not_of_this_server"
-                                                                  : "scope_ceiling");
+        return refuse(
+            ErrorCode::kInvalidScope, describe(granted.reason()),
+            granted.reason() == ScopeRefusal::kWidening ? "scope_not_of_this_server" : "scope_ceiling");
       }
       node.scope = *granted;
       node.resource = ResourceId(call.settings().issuer);

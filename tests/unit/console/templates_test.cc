@@ -333,7 +333,8 @@ TEST(ConsentPage, request_text_stands_in_form_members_and_nowhere_else) {
 }
 
 TEST(ConsentPage, a_purpose_is_marked_as_what_the_requester_says) {
-  EXPECT_TRUE(has(visible(pages().render(consent())), "Says the agent; nobody has checked that it keeps to it."));
+  EXPECT_TRUE(
+      has(visible(pages().render(consent())), "Says the agent; nobody has checked that it keeps to it."));
   ConsentPage page = consent();
   page.purpose = "";
   EXPECT_FALSE(has(visible(pages().render(page)), "Stated purpose"));

@@ -1,4 +1,5 @@
-// Every vector of tests/vectors, which tests/vectors/make.mjs made: tokens, keys and JSON texts, good and bad. All must agree.
+// Every vector of tests/vectors, which tests/vectors/make.mjs made: tokens, keys and JSON texts, good and
+// bad. All must agree.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -58,7 +59,8 @@ TEST(Vectors, keys) {
   ASSERT_GT(lines.size(), 40U);
   for (const std::string& line : lines) {
     const json::Value vector = parsed(line);
-    EXPECT_EQ(static_cast<bool>(VerifyingKey::import(*vector.find("jwk"))), *vector.find_string("result") == "valid")
+    EXPECT_EQ(static_cast<bool>(VerifyingKey::import(*vector.find("jwk"))),
+              *vector.find_string("result") == "valid")
         << *vector.find_string("comment");
   }
 }

@@ -9,7 +9,8 @@ namespace behalf {
 namespace {
 
 Result<std::vector<EvidenceRecord>, EvidenceFault> read(const std::string& members) {
-  const auto body = json::parse(R"({"records":[{"id":"a","time":5,"verdict":"denied","resource":"r")" + members + "}]}");
+  const auto body =
+      json::parse(R"({"records":[{"id":"a","time":5,"verdict":"denied","resource":"r")" + members + "}]}");
   EXPECT_TRUE(body) << members;
   return parse_evidence(*body);
 }

@@ -276,7 +276,8 @@ TEST(RegistryJson, scopes_of_this_server_are_for_the_ceiling_of_software_alone) 
     if (kind == "user") return static_cast<bool>(parse_user(value, Detail::kState));
     return static_cast<bool>(parse_resource(value, Detail::kState));
   };
-  EXPECT_TRUE(fits("client", R"({"id":"c","name":"C","scopes":["behalf.signals","behalf.evidence","behalf.decisions"]})"));
+  EXPECT_TRUE(fits(
+      "client", R"({"id":"c","name":"C","scopes":["behalf.signals","behalf.evidence","behalf.decisions"]})"));
   EXPECT_TRUE(fits("agent", R"({"id":"a","name":"A","publisher":"P","scopes":["x","behalf.signals"]})"));
   EXPECT_TRUE(fits("resource", R"({"id":"r","scopes":[{"name":"behalfx"}]})"));
   EXPECT_FALSE(fits("client", R"({"id":"c","name":"C","scopes":["behalf.signal"]})"));
@@ -285,7 +286,9 @@ TEST(RegistryJson, scopes_of_this_server_are_for_the_ceiling_of_software_alone) 
   EXPECT_FALSE(fits("user", R"({"id":"u","entitlements":["behalf.signals"]})"));
   EXPECT_FALSE(fits("resource", R"({"id":"r","scopes":[{"name":"behalf.signals"}]})"));
   EXPECT_FALSE(fits("resource", R"({"id":"r","scopes":[{"name":"behalf.other"}]})"));
-  EXPECT_FALSE(fits("resource", R"({"id":"r","scopes":[{"name":"x"}],"scope_map":[{"scope":"x","gives":["behalf.signals"]}]})"));
+  EXPECT_FALSE(
+      fits("resource",
+           R"({"id":"r","scopes":[{"name":"x"}],"scope_map":[{"scope":"x","gives":["behalf.signals"]}]})"));
 }
 
 TEST(RegistryJson, redirect_uris_are_judged_at_registration) {

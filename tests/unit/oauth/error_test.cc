@@ -15,18 +15,34 @@ namespace {
 constexpr int kCodes = static_cast<int>(ErrorCode::kTemporarilyUnavailable) + 1;
 
 TEST(ErrorTable, has_one_row_a_code) {
-  const std::pair<const char*, int> kTable[] = {
-      {"invalid_request", 400},        {"invalid_client", 401},         {"invalid_grant", 400},
-      {"unauthorized_client", 400},    {"unsupported_grant_type", 400}, {"invalid_scope", 400},
-      {"invalid_target", 400},         {"access_denied", 400},          {"unsupported_response_type", 400},
-      {"login_required", 400},         {"consent_required", 400},       {"interaction_required", 400},
-      {"invalid_request_uri", 400},    {"request_not_supported", 400},  {"request_uri_not_supported", 400},
-      {"unsupported_token_type", 400}, {"invalid_actor", 400},         {"invalid_actor_token", 400},
-      {"actor_mismatch", 400},         {"actor_unauthorized", 400},     {"consent_denied", 400},
-      {"insufficient_user_authentication", 400},
-      {"unmet_authentication_requirements", 400},
-      {"invalid_token", 401},          {"insufficient_scope", 403},
-      {"temporarily_unavailable", 429}, {"server_error", 500},           {"temporarily_unavailable", 503}};
+  const std::pair<const char*, int> kTable[] = {{"invalid_request", 400},
+                                                {"invalid_client", 401},
+                                                {"invalid_grant", 400},
+                                                {"unauthorized_client", 400},
+                                                {"unsupported_grant_type", 400},
+                                                {"invalid_scope", 400},
+                                                {"invalid_target", 400},
+                                                {"access_denied", 400},
+                                                {"unsupported_response_type", 400},
+                                                {"login_required", 400},
+                                                {"consent_required", 400},
+                                                {"interaction_required", 400},
+                                                {"invalid_request_uri", 400},
+                                                {"request_not_supported", 400},
+                                                {"request_uri_not_supported", 400},
+                                                {"unsupported_token_type", 400},
+                                                {"invalid_actor", 400},
+                                                {"invalid_actor_token", 400},
+                                                {"actor_mismatch", 400},
+                                                {"actor_unauthorized", 400},
+                                                {"consent_denied", 400},
+                                                {"insufficient_user_authentication", 400},
+                                                {"unmet_authentication_requirements", 400},
+                                                {"invalid_token", 401},
+                                                {"insufficient_scope", 403},
+                                                {"temporarily_unavailable", 429},
+                                                {"server_error", 500},
+                                                {"temporarily_unavailable", 503}};
   ASSERT_EQ(std::size(kTable), static_cast<size_t>(kCodes));
   std::set<std::string_view> names;
   for (int i = 0; i < kCodes; ++i) {
