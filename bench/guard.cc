@@ -12,6 +12,7 @@
 
 #include "app/config.h"
 #include "base/environment.h"
+#include "base/file.h"
 #include "behalf/challenge.h"
 #include "behalf/keys.h"
 #include "behalf/verifier.h"
@@ -72,7 +73,7 @@ void wait_until_ready(uint16_t port, const std::string& log) {
   const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   while (!is_ready(port)) {
     if (std::chrono::steady_clock::now() > patience)
-      throw std::runtime_error("no readiness: " + app::read_file(log).value_or(""));
+      throw std::runtime_error("no readiness: " + read_file(log).value_or(""));
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
 }

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "app/config.h"
+#include "base/file.h"
 #include "load.h"
 
 namespace behalf::bench {
@@ -100,7 +101,7 @@ bool is_listening(uint16_t port) {
 }
 
 std::string text_of(const std::filesystem::path& path) {
-  auto text = app::read_file(path.string());
+  auto text = read_file(path.string());
   if (!text) throw std::runtime_error(path.string() + " cannot be read");
   while (!text->empty() && text->back() == '\n') text->pop_back();
   return *text;

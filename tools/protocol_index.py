@@ -38,7 +38,7 @@ def code_places():
 
 def cpp_tests():
     """(name, what it cites) of every C++ test."""
-    pattern = re.compile(r"^TEST(?:_F|_P)?\((\w+), *(\w+)\)[^\n/]*(?://(.*))?$", re.M)
+    pattern = re.compile(r"^TEST(?:_F|_P)?\((\w+),\s*(\w+)\)[^\n/]*(?://(.*))?$", re.M)
     for path in sorted(ROOT.glob("tests/**/*_test.cc")):
         text = path.read_text()
         rfc = re.match(r"rfc(\d{4})_", path.name)

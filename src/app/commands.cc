@@ -11,6 +11,7 @@
 #include "app/config.h"
 #include "app/runtime.h"
 #include "app/state_file.h"
+#include "base/file.h"
 #include "console/state.h"
 #include "crypto/hash.h"
 #include "crypto/jwt.h"

@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <set>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
 #include <thread>
 
+#include "base/bytes.h"
+#include "base/file.h"
 #include "base/uri.h"
 
 namespace behalf::app {
@@ -133,28 +134,6 @@ std::string beside(const std::string& config_path, const std::string& name) {
 }
 
 }  // namespace
-
-// More than any configuration, state or key file has; a device could go on for ever.
-constexpr size_t kMaxFileBytes = 16 * 1024 * 1024;
-
-std::optional<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::nullopt;
-  std::string text;
-  char piece[16 * 1024];
-  while (file.read(piece, sizeof piece) || file.gcount() > 0) {
-    text.append(piece, static_cast<size_t>(file.gcount()));
-    if (text.size() > kMaxFileBytes) return std::nullopt;
-  }
-  return text;
-}
-
-std::string one_line(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7F') c = ' ';
-  }
-  return text;
-}
 
 void write_private_file(const std::string& path, std::string_view text) {
   const std::string temporary = path + ".new";

@@ -29,10 +29,6 @@ Result<Config, std::string> read_config(const std::string& path);
 // The text of a fresh behalf.toml.
 std::string sample_config(const std::string& issuer, uint16_t port);
 
-// The whole file; nothing if it cannot be read or has more than 16 MiB.
-std::optional<std::string> read_file(const std::string& path);
-// For a terminal: what control characters there are become spaces.
-std::string one_line(std::string text);
 // Creates or replaces it with mode 0600, through a temporary file and fsync.
 void write_private_file(const std::string& path, std::string_view text);
 // Empty if only its owner can read it; otherwise what to do about it.

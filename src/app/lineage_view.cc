@@ -7,6 +7,7 @@
 #include "app/admin_client.h"
 #include "app/commands.h"
 #include "app/terminal.h"
+#include "base/bytes.h"
 #include "http/message.h"
 
 namespace behalf::app {

@@ -8,6 +8,8 @@
 #include <map>
 
 #include "app/config.h"
+#include "base/bytes.h"
+#include "base/file.h"
 #include "base/time.h"
 #include "sdk/claims.h"
 #include "sdk/policy_toml.h"

@@ -2,6 +2,7 @@
 
 #include "app/routes.h"
 #include "base/bytes.h"
+#include "base/file.h"
 #include "console/admin_api.h"
 #include "console/front_channel.h"
 #include "crypto/hash.h"

@@ -5,6 +5,8 @@
 #include <filesystem>
 
 #include "app/config.h"
+#include "base/bytes.h"
+#include "base/file.h"
 
 namespace behalf::app {
 namespace {

@@ -33,4 +33,8 @@ inline std::string hex(std::span<const unsigned char> bytes) { return hex(as_tex
 // True if the bytes are well-formed UTF-8 (no overlong forms, no surrogates).
 bool is_utf8(std::string_view bytes);
 
+// Text from elsewhere on one line of a terminal or a log: what would move the cursor, reorder or hide what
+// stands beside it becomes '?'.
+std::string one_line(std::string_view text);
+
 }  // namespace behalf

@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <stdexcept>
 #include <thread>
 
+#include "base/bytes.h"
+#include "base/file.h"
 #include "base/uri.h"
 #include "http/tls.h"
 #include "sdk/policy_toml.h"
@@ -22,25 +23,6 @@ using sdk::rules::TomlTable;
 constexpr size_t kMaxFileBytes = 1024 * 1024;
 constexpr size_t kMegabyte = 1024 * 1024;
 constexpr size_t kLeastSecret = 16;
-
-std::optional<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::nullopt;
-  std::string text;
-  char piece[16 * 1024];
-  while (file.read(piece, sizeof piece) || file.gcount() > 0) {
-    text.append(piece, static_cast<size_t>(file.gcount()));
-    if (text.size() > kMaxFileBytes) return std::nullopt;
-  }
-  return text;
-}
-
-std::string one_line(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7F') c = ' ';
-  }
-  return text;
-}
 
 // Reads the tables one after the other into the settings.
 class Reader {
@@ -90,7 +72,7 @@ class Reader {
       return {};
     }
     if ((status.st_mode & 077) != 0) from.complain(key, path + " can be read by others; chmod 600 it");
-    std::string text = read_file(path).value_or("");
+    std::string text = read_file(path, kMaxFileBytes).value_or("");
     while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
     const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
     if (text.size() < kLeastSecret || !plain)
@@ -337,7 +319,7 @@ Result<Settings, std::string> parse_settings(std::string_view text, const std::s
 }
 
 Result<Settings, std::string> read_settings(const std::string& path) {
-  const auto text = read_file(path);
+  const auto text = read_file(path, kMaxFileBytes);
   if (!text) return Refused<std::string>{path + ": cannot be read"};
   return parse_settings(*text, path);
 }

@@ -24,6 +24,7 @@
 
 #include "app/config.h"
 #include "base/bytes.h"
+#include "base/file.h"
 #include "behalf/feed.h"
 #include "crypto/hash.h"
 #include "crypto/jwt.h"
@@ -201,7 +202,7 @@ Prepared fill(const Server& server, const Options& options) {
   crypto::SystemRandom random;
   const UnixTime now = SystemClock().now();
   const UnixTime end = UnixTime::from_seconds(now.seconds() + 3500);
-  const oauth::Keys keys(Secret(*app::read_file(server.folder + "/behalf.keys")));
+  const oauth::Keys keys(Secret(*read_file(server.folder + "/behalf.keys")));
   store::Store store(store::sqlite_connector(server.folder + "/behalf.db"),
                      [](std::string_view bytes) { return std::string(as_text(crypto::sha256(bytes))); });
   const auto node_of = [&](int i) {

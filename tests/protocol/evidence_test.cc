@@ -7,12 +7,6 @@
 namespace behalf::test {
 namespace {
 
-json::Value list(std::initializer_list<std::string_view> items) {
-  json::Value::Array array;
-  for (const std::string_view item : items) array.emplace_back(item);
-  return array;
-}
-
 struct Evidence : testing::Test {
   TestServer server;
   std::string token;

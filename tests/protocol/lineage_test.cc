@@ -9,12 +9,6 @@
 namespace behalf::test {
 namespace {
 
-json::Value list(std::initializer_list<std::string_view> items) {
-  json::Value::Array array;
-  for (const std::string_view item : items) array.emplace_back(item);
-  return array;
-}
-
 struct Lineage : testing::Test {
   TestServer server;
   Lineage() {

@@ -10,12 +10,6 @@
 namespace behalf::test {
 namespace {
 
-const std::string kR2Read = kR2 + "/r2.read";
-
-std::string m1_token(TestServer& server) {
-  return server.flow("ca", "a1", "m1.use r2.read", kM1).text("access_token");
-}
-
 TEST(MicrosoftObo, the_middle_tier_joins_the_chain) {  // K-01, K-02, K-13, K-17
   TestServer server;
   const std::string tc = m1_token(server);

@@ -8,8 +8,6 @@
 namespace behalf::test {
 namespace {
 
-const std::string kR2Read = kR2 + "/r2.read";
-
 class OboRefresh : public ::testing::Test {
  protected:
   void SetUp() override {

@@ -7,12 +7,6 @@
 namespace behalf::test {
 namespace {
 
-json::Value list(std::initializer_list<std::string_view> items) {
-  json::Value::Array array;
-  for (const std::string_view item : items) array.emplace_back(item);
-  return array;
-}
-
 // r1-server, the resource R1, may ask for everything this server offers; a1-runtime, which is agent a1, for
 // signals.
 struct Bearer : testing::Test {

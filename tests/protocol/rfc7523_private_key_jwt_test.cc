@@ -8,13 +8,14 @@ namespace behalf::test {
 namespace {
 
 const std::string kType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-const Fields kAsk{
+const Fields kAskWithToken{
     {"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}, {"token", "x"}};
 
 Reply ask(TestServer& server, const std::string& assertion, const std::string& path = "/token",
           const Fields& more = {}) {
   return server.post(
-      path, with(with(kAsk, {{"client_assertion_type", kType}, {"client_assertion", assertion}}), more));
+      path,
+      with(with(kAskWithToken, {{"client_assertion_type", kType}, {"client_assertion", assertion}}), more));
 }
 
 TEST(Rfc7523, S3_what_an_assertion_must_be) {  // 12, 152, 153, 156, 157

@@ -12,7 +12,7 @@
 namespace behalf::test {
 namespace {
 
-const std::string kTypes = "urn:ietf:params:oauth:token-type:";
+const std::string kTokenTypes = "urn:ietf:params:oauth:token-type:";
 
 struct Row {
   std::string name;
@@ -42,9 +42,6 @@ void expect_each_refused(TestServer& server, const std::string& client, const st
 std::string r1_token(TestServer& server, const std::string& scope = "r1.read r1.write") {
   return server.flow("ca", "a1", scope).text("access_token");
 }
-std::string m1_token(TestServer& server) {
-  return server.flow("ca", "a1", "m1.use r2.read", kM1).text("access_token");
-}
 
 int64_t exp_of(const std::string& token) { return claims_of(token).find_integer("exp").value_or(0); }
 
@@ -59,30 +56,33 @@ TEST(Rfc8693, S2_1_shape_of_the_request_is_checked) {  // J-05, J-37, J-38, J-39
        {"actor_token without type", {{"actor_token_type", kLeaveOut}}, bad, "actor_token_type"},
        {"type without actor_token", {{"actor_token", kLeaveOut}}, bad, "actor_token_type"},
        {"subject called an ID token",
-        {{"subject_token_type", kTypes + "id_token"}},
+        {{"subject_token_type", kTokenTypes + "id_token"}},
         bad,
         "subject_token_type_unsupported"},
        {"subject called a refresh token",
-        {{"subject_token_type", kTypes + "refresh_token"}},
+        {{"subject_token_type", kTokenTypes + "refresh_token"}},
         bad,
         "subject_token_type_unsupported"},
        {"subject called SAML",
-        {{"subject_token_type", kTypes + "saml2"}},
+        {{"subject_token_type", kTokenTypes + "saml2"}},
         bad,
         "subject_token_type_unsupported"},
        {"subject of no known type", {{"subject_token_type", "token"}}, bad, "subject_token_type_unsupported"},
-       {"SAML wanted", {{"requested_token_type", kTypes + "saml2"}}, bad, "requested_token_type_unsupported"},
+       {"SAML wanted",
+        {{"requested_token_type", kTokenTypes + "saml2"}},
+        bad,
+        "requested_token_type_unsupported"},
        {"refresh token wanted",
-        {{"requested_token_type", kTypes + "refresh_token"}},
+        {{"requested_token_type", kTokenTypes + "refresh_token"}},
         bad,
         "requested_token_type_unsupported"},
        {"ID token wanted",
-        {{"requested_token_type", kTypes + "id_token"}},
+        {{"requested_token_type", kTokenTypes + "id_token"}},
         bad,
         "requested_token_type_unsupported"},
        {"something wanted", {{"requested_token_type", "x"}}, bad, "requested_token_type_unsupported"},
        {"actor called an ID token",
-        {{"actor_token_type", kTypes + "id_token"}},
+        {{"actor_token_type", kTokenTypes + "id_token"}},
         bad,
         "actor_token_type_unsupported"},
        {"assertion called an access token",

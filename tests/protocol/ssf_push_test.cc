@@ -58,10 +58,10 @@ class PushTarget {
   std::unique_ptr<http::Server> server_;
 };
 
-struct World {
+struct PushWorld {
   PushTarget target;
   TestServer server;
-  World() {
+  PushWorld() {
     server.configure([this](oauth::Settings& settings) { settings.push_hosts = {target.host()}; });
   }
   static std::string wish(const std::string& url,
@@ -72,9 +72,9 @@ struct World {
 };
 
 TEST(SsfPush, carries_every_event_to_the_receiver) {  // RFC 8935 §2.1
-  World world;
+  PushWorld world;
   SsfReceiver receiver(world.server);
-  const Reply made = receiver.create(World::wish(world.target.url()));
+  const Reply made = receiver.create(PushWorld::wish(world.target.url()));
   EXPECT_EQ(made.body.find("of-the-receiver"), std::string::npos) << "the secret is not shown again";
   EXPECT_EQ(text_at(*made.json.find("delivery"), "endpoint_url"), world.target.url());
   EXPECT_EQ(world.server.whole_audit_text().find("of-the-receiver"), std::string::npos);
@@ -97,10 +97,10 @@ TEST(SsfPush, carries_every_event_to_the_receiver) {  // RFC 8935 §2.1
 }
 
 TEST(SsfPush, tries_again_until_the_receiver_has_it_and_loses_nothing_at_a_restart) {  // RFC 8935 §2.4
-  World world;
+  PushWorld world;
   world.target.answer(500);
   SsfReceiver receiver(world.server);
-  receiver.create(World::wish(world.target.url()));
+  receiver.create(PushWorld::wish(world.target.url()));
   const auto failed = world.target.wait_for(2);
   EXPECT_EQ(claims_of(failed[0].body), claims_of(failed[1].body)) << "the same event with the same jti";
   world.server.suspend("agent", "a1");
@@ -117,10 +117,10 @@ TEST(SsfPush, tries_again_until_the_receiver_has_it_and_loses_nothing_at_a_resta
 }
 
 TEST(SsfPush, an_event_the_receiver_cannot_use_is_not_sent_again) {
-  World world;
+  PushWorld world;
   world.target.answer(400, R"({"err":"invalid_key","description":"no"})");
   SsfReceiver receiver(world.server);
-  receiver.create(World::wish(world.target.url()));
+  receiver.create(PushWorld::wish(world.target.url()));
   world.target.wait_for(1);
   world.server.suspend("agent", "a1");
   const auto requests = world.target.wait_for(2);
@@ -128,21 +128,21 @@ TEST(SsfPush, an_event_the_receiver_cannot_use_is_not_sent_again) {
 }
 
 TEST(SsfPush, nobody_makes_this_server_call_where_the_operator_did_not_say) {  // RFC 8935 §2
-  World world;
+  PushWorld world;
   SsfReceiver receiver(world.server);
   for (const std::string& url :
        {std::string("https://receiver.example/"), std::string("http://127.0.0.1:1/"),
         std::string("http://169.254.169.254/latest"), "http://x@" + world.target.host() + "/",
         "http://" + world.target.host() + "@evil.example/", "https://" + world.target.host() + "#x",
         "ftp://" + world.target.host() + "/", std::string("file:///etc/passwd"), std::string("")}) {
-    EXPECT_EQ(receiver.call("POST", "/ssf/streams", World::wish(url)).status, 400) << url;
+    EXPECT_EQ(receiver.call("POST", "/ssf/streams", PushWorld::wish(url)).status, 400) << url;
   }
-  EXPECT_EQ(receiver.call("POST", "/ssf/streams", World::wish(world.target.url(), "a\\r\\nX: y")).status,
+  EXPECT_EQ(receiver.call("POST", "/ssf/streams", PushWorld::wish(world.target.url(), "a\\r\\nX: y")).status,
             400);
   EXPECT_EQ(world.target.count(), 0U);
   TestServer closed;
   SsfReceiver other(closed);
-  EXPECT_EQ(other.call("POST", "/ssf/streams", World::wish(world.target.url())).status, 400);
+  EXPECT_EQ(other.call("POST", "/ssf/streams", PushWorld::wish(world.target.url())).status, 400);
 }
 
 TEST(SsfPush, hosts_are_compared_as_a_whole) {

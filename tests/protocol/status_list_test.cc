@@ -41,9 +41,9 @@ Place place_of(const std::string& token) {
   return {*list->find_integer("idx"), text_at(*list, "uri")};
 }
 
-struct World {
+struct StatusWorld {
   TestServer server;
-  World() { server.change("resources", kR1, "status_list", true); }
+  StatusWorld() { server.change("resources", kR1, "status_list", true); }
   std::string token() { return server.flow("ca", "a1", "r1.read").text("access_token"); }
   Reply list_at(const std::string& uri, const http::Headers& headers = {}) {
     return server.get(uri.substr(kIssuer.size()), headers);
@@ -67,7 +67,7 @@ TEST(StatusList, the_drafts_own_example_reads_as_it_says) {  // SL-09
 }
 
 TEST(StatusList, a_token_says_its_place_where_the_resource_asks_for_it_and_nowhere_else) {
-  World world;
+  StatusWorld world;
   const Place place = place_of(world.token());
   EXPECT_EQ(place.uri, kIssuer + "/statuslists?list=0");
   EXPECT_GE(place.index, 0);
@@ -77,7 +77,7 @@ TEST(StatusList, a_token_says_its_place_where_the_resource_asks_for_it_and_nowhe
 }
 
 TEST(StatusList, places_are_never_given_twice_and_tell_no_order) {
-  World world;
+  StatusWorld world;
   std::set<int64_t> seen;
   int64_t before = 0;
   int neighbours = 0;
@@ -93,7 +93,7 @@ TEST(StatusList, places_are_never_given_twice_and_tell_no_order) {
 }
 
 TEST(StatusList, every_end_is_a_bit_and_a_suspension_does_not_come_back) {  // SL-01, SL-02, SL-03
-  World world;
+  StatusWorld world;
   const std::string revoked = world.token();
   const std::string consent = world.token();
   const std::string person =
@@ -122,7 +122,7 @@ TEST(StatusList, every_end_is_a_bit_and_a_suspension_does_not_come_back) {  // S
 }
 
 TEST(StatusList, the_list_is_a_signed_token_about_itself) {  // SL-05
-  World world;
+  StatusWorld world;
   const Place place = place_of(world.token());
   const Reply reply = world.list_at(place.uri);
   EXPECT_EQ(reply.header("Content-Type"), "application/statuslist+jwt");
@@ -146,7 +146,7 @@ TEST(StatusList, the_list_is_a_signed_token_about_itself) {  // SL-05
 
 TEST(StatusList,
      other_representations_and_the_past_are_refused_and_what_is_not_there_is_404) {  // SL-06, SL-07
-  World world;
+  StatusWorld world;
   const std::string uri = place_of(world.token()).uri;
   const auto accepting = [&](const std::string& range) {
     http::Headers headers;
@@ -165,7 +165,7 @@ TEST(StatusList,
 }
 
 TEST(StatusList, all_lists_are_named_in_one_place) {
-  World world;
+  StatusWorld world;
   EXPECT_EQ(json::write(*world.server.get("/statuslists").json.find("status_lists")), "[]");
   const std::string uri = place_of(world.token()).uri;
   EXPECT_EQ(json::write(*world.server.get("/statuslists").json.find("status_lists")), "[\"" + uri + "\"]");

@@ -14,7 +14,7 @@ namespace behalf::test {
 namespace {
 
 constexpr int kClients = 64;
-constexpr int kRounds = 3;
+constexpr int kHttpRounds = 3;
 
 enum class On { sqlite, postgres };
 
@@ -70,7 +70,7 @@ INSTANTIATE_TEST_SUITE_P(Race, HttpRace, testing::Values(On::sqlite, On::postgre
                          });
 
 TEST_P(HttpRace, OneCode) {
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kHttpRounds; ++round) {
     const TestServer::Code code = server().get_code("ca", "a1", "r1.read");
     std::vector<Fields> requests;
     for (int i = 0; i < kClients; ++i)
@@ -86,7 +86,7 @@ TEST_P(HttpRace, OneCode) {
 }
 
 TEST_P(HttpRace, OneRefreshToken) {
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kHttpRounds; ++round) {
     const Reply first = server().flow("ca", "a1", "r1.read offline_access");
     ASSERT_EQ(first.status, 200) << first.body;
     ASSERT_NE(first.text("refresh_token"), "");
@@ -115,7 +115,7 @@ TEST_P(HttpRace, OneRefreshToken) {
 }
 
 TEST_P(HttpRace, OneActorAssertion) {
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kHttpRounds; ++round) {
     const Reply subject = server().flow("ca", "a1", "r1.read");
     ASSERT_EQ(subject.status, 200) << subject.body;
     const Fields exchange{{"grant_type", kExchange},
@@ -135,7 +135,7 @@ TEST_P(HttpRace, OneActorAssertion) {
 }
 
 TEST_P(HttpRace, OneClientAssertion) {
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kHttpRounds; ++round) {
     Fields request{{"grant_type", "client_credentials"}, {"resource", kR1}, {"scope", "r1.read"}};
     for (auto& field : server().client_fields("cg")) request.push_back(std::move(field));
     const std::vector<Reply> replies = race(std::vector<Fields>(kClients, request), "cg");
@@ -147,7 +147,7 @@ TEST_P(HttpRace, OneClientAssertion) {
 }
 
 TEST_P(HttpRace, OnePushedRequestForManyBrowsers) {
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kHttpRounds; ++round) {
     const Pkce pkce = make_pkce();
     const Reply pushed = server().as("ca", "/par", server().authorization("ca", "a1", "r1.read", pkce));
     ASSERT_EQ(pushed.status, 201) << pushed.body;
@@ -162,7 +162,7 @@ TEST_P(HttpRace, OnePushedRequestForManyBrowsers) {
 }
 
 TEST_P(HttpRace, OneConsentGivesOneCode) {
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kHttpRounds; ++round) {
     Browser browser(server());
     const Pkce pkce = make_pkce();
     Fields parameters = server().authorization("ca", "a1", "r1.read", pkce);

@@ -110,12 +110,12 @@ class FaultyDisk {
   sqlite3_vfs faulty_;
 };
 
-constexpr Database::Statement kInsert{"INSERT INTO items (id) VALUES ($1)"};
-constexpr Database::Statement kCount{"SELECT count(*) FROM items"};
+constexpr Database::Statement kInsertItem{"INSERT INTO items (id) VALUES ($1)"};
+constexpr Database::Statement kCountItems{"SELECT count(*) FROM items"};
 
-void insert(Database& database, int64_t id) {
+void insert_in_one(Database& database, int64_t id) {
   database.begin();
-  database.execute(kInsert, {id});
+  database.execute(kInsertItem, {id});
   database.commit();
 }
 
@@ -194,10 +194,10 @@ TEST(Sqlite, MemoryIsSharedByOneConnectorAndByNoOther) {
   const auto connector = sqlite_connector(":memory:");
   const auto writer = connector->open_writer();
   writer->run_script("CREATE TABLE items (id BIGINT PRIMARY KEY)");
-  insert(*writer, 1);
-  EXPECT_EQ(one_integer(*connector->open_reader(), kCount), 1);
+  insert_in_one(*writer, 1);
+  EXPECT_EQ(one_integer(*connector->open_reader(), kCountItems), 1);
   const auto other = sqlite_connector(":memory:");
-  EXPECT_THROW(one_integer(*other->open_writer(), kCount), std::runtime_error);
+  EXPECT_THROW(one_integer(*other->open_writer(), kCountItems), std::runtime_error);
 }
 
 TEST(Sqlite, DoubleQuotesNeverMakeText) {
@@ -213,7 +213,7 @@ TEST(Sqlite, EveryCommitSyncsTheLog) {
   writer->run_script("CREATE TABLE items (id BIGINT PRIMARY KEY)");
   for (int64_t id = 0; id < 5; ++id) {
     const int before = syncs_of_log;
-    insert(*writer, id);
+    insert_in_one(*writer, id);
     EXPECT_GT(syncs_of_log, before);
   }
 }
@@ -244,10 +244,10 @@ TEST(Sqlite, AFullDiskIsUnavailableAndLaterWritesWorkAgain) {
   const auto writer = connector->open_writer();
   writer->run_script("CREATE TABLE items (id BIGINT PRIMARY KEY)");
   disk_fault = DiskFault::is_full;
-  EXPECT_THROW(insert(*writer, 1), StoreUnavailable);
+  EXPECT_THROW(insert_in_one(*writer, 1), StoreUnavailable);
   writer->rollback();
   disk_fault = DiskFault::none;
-  insert(*writer, 2);
+  insert_in_one(*writer, 2);
   EXPECT_EQ(one_integer(*writer, {"SELECT min(id) FROM items"}), 2);
 }
 
@@ -258,12 +258,12 @@ TEST(Sqlite, AfterAFailedSyncTheHandleIsNotUsedAgainAndTheLogIsWrittenAnew) {
   const auto writer = connector->open_writer();
   writer->run_script("CREATE TABLE items (id BIGINT PRIMARY KEY)");
   const auto reader = connector->open_reader();  // keeps SQLite's shared index of the log alive
-  EXPECT_EQ(one_integer(*reader, kCount), 0);
-  insert(*writer, 1);
+  EXPECT_EQ(one_integer(*reader, kCountItems), 0);
+  insert_in_one(*writer, 1);
 
   disk_fault = DiskFault::sync_fails;
-  EXPECT_THROW(insert(*writer, 2), StoreUnavailable);
-  EXPECT_THROW(writer->query(kCount, {}, ignore), StoreUnavailable) << "the handle is closed for good";
+  EXPECT_THROW(insert_in_one(*writer, 2), StoreUnavailable);
+  EXPECT_THROW(writer->query(kCountItems, {}, ignore), StoreUnavailable) << "the handle is closed for good";
   writer->rollback();
   EXPECT_THROW(writer->begin(), StoreUnavailable) << "the log cannot be settled while syncing fails";
 
@@ -271,7 +271,7 @@ TEST(Sqlite, AfterAFailedSyncTheHandleIsNotUsedAgainAndTheLogIsWrittenAnew) {
   writer->begin();
   EXPECT_EQ(std::filesystem::file_size(directory / "store.db-wal"), 0U)
       << "nothing is built on a doubtful log";
-  writer->execute(kInsert, {int64_t{3}});
+  writer->execute(kInsertItem, {int64_t{3}});
   writer->commit();
   EXPECT_EQ(one_integer(*reader, {"SELECT count(*) FROM items WHERE id IN (1, 3)"}), 2);
 }
@@ -283,11 +283,11 @@ TEST(Sqlite, AFailedWriteIsUnavailableAndTheNextTransactionOpensTheFileAnew) {
   const auto writer = connector->open_writer();
   writer->run_script("CREATE TABLE items (id BIGINT PRIMARY KEY)");
   disk_fault = DiskFault::cannot_write;
-  EXPECT_THROW(insert(*writer, 1), StoreUnavailable);
+  EXPECT_THROW(insert_in_one(*writer, 1), StoreUnavailable);
   writer->rollback();
   disk_fault = DiskFault::none;
-  insert(*writer, 2);
-  EXPECT_EQ(one_integer(*writer, kCount), 1);
+  insert_in_one(*writer, 2);
+  EXPECT_EQ(one_integer(*writer, kCountItems), 1);
 }
 
 TEST(Sqlite, TheLogIsCheckpointedByMaintainAndStartsOver) {
@@ -308,7 +308,7 @@ TEST(Sqlite, TheLogIsCheckpointedByMaintainAndStartsOver) {
   for (int64_t round = 0; round < 20; ++round) {
     write_pages(round * 1000);
     writer->maintain();
-    EXPECT_EQ(one_integer(*reader, kCount), (round + 1) * 1000);
+    EXPECT_EQ(one_integer(*reader, kCountItems), (round + 1) * 1000);
     largest = std::max(largest, std::filesystem::file_size(directory / "store.db-wal"));
   }
   EXPECT_GT(largest, uintmax_t{4} << 20);
@@ -316,18 +316,18 @@ TEST(Sqlite, TheLogIsCheckpointedByMaintainAndStartsOver) {
 
   // A reader that looks at old rows holds the log; nothing breaks, and it shrinks again afterwards.
   reader->begin_read();
-  EXPECT_EQ(one_integer(*reader, kCount), 20000);
+  EXPECT_EQ(one_integer(*reader, kCountItems), 20000);
   for (int64_t round = 20; round < 30; ++round) {
     write_pages(round * 1000);
     writer->maintain();
   }
-  EXPECT_EQ(one_integer(*reader, kCount), 20000);
+  EXPECT_EQ(one_integer(*reader, kCountItems), 20000);
   reader->commit();
   for (int64_t round = 30; round < 36; ++round) {
     write_pages(round * 1000);
     writer->maintain();
   }
-  EXPECT_EQ(one_integer(*reader, kCount), 36000);
+  EXPECT_EQ(one_integer(*reader, kCountItems), 36000);
   EXPECT_LT(std::filesystem::file_size(directory / "store.db-wal"), uintmax_t{64} << 20);
 }
 
@@ -337,12 +337,12 @@ TEST(Sqlite, ClosingAReaderLastCheckpointsNothing) {
   auto writer = connector->open_writer();
   auto reader = connector->open_reader();
   writer->run_script("CREATE TABLE items (id BIGINT PRIMARY KEY)");
-  insert(*writer, 1);
-  EXPECT_EQ(one_integer(*reader, kCount), 1);
+  insert_in_one(*writer, 1);
+  EXPECT_EQ(one_integer(*reader, kCountItems), 1);
   writer.reset();
   reader.reset();
   EXPECT_GT(std::filesystem::file_size(directory / "store.db-wal"), 0U);
-  EXPECT_EQ(one_integer(*connector->open_writer(), kCount), 1);
+  EXPECT_EQ(one_integer(*connector->open_writer(), kCountItems), 1);
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ Pkce make_pkce();
 inline const std::string kR1 = "https://api.example/r1";
 inline const std::string kR2 = "https://api.example/r2";
 inline const std::string kM1 = "https://api.example/m1";
+inline const std::string kR2Read = kR2 + "/r2.read";
 inline const std::string kRedirect = "https://app.example/cb";  // registered for ca, cb, cg
 inline const std::string kIssuer = "https://as.example";
 inline const std::string kPassword = "correct horse battery";
@@ -216,5 +217,16 @@ class TestServer {
 // audit record with this reason as the newest, the log's chain intact, and none of `secrets` anywhere in it.
 void expect_refused(TestServer& server, const Reply& reply, int status, const std::string& error,
                     const std::string& reason = {}, const std::vector<std::string>& secrets = {});
+
+// What a1 got to call m1, which passes it on.
+inline std::string m1_token(TestServer& server) {
+  return server.flow("ca", "a1", "m1.use r2.read", kM1).text("access_token");
+}
+
+inline json::Value list(std::initializer_list<std::string_view> items) {
+  json::Value::Array array;
+  for (const std::string_view item : items) array.emplace_back(item);
+  return array;
+}
 
 }  // namespace behalf::test

@@ -20,6 +20,7 @@
 #include "app/config.h"
 #include "base/bytes.h"
 #include "base/environment.h"
+#include "base/file.h"
 #include "crypto/hash.h"
 #include "crypto/jwt.h"
 #include "http/client.h"

@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "app/terminal.h"
-
 namespace behalf::app {
 namespace {
 
@@ -76,26 +74,6 @@ TEST(LineageView, a_chain_of_a_thousand_is_drawn) {
   const auto drawn = draw_lineages(report(R"({"root":"n0","nodes":[)" + nodes + "]}"), false);
   EXPECT_NE(drawn.find("n999"), std::string::npos);
   EXPECT_LT(drawn.size(), 1'000'000u);
-}
-
-TEST(Terminal, nothing_in_a_text_moves_or_hides) {
-  const std::pair<std::string, std::string> kTexts[] = {
-      {"plain", "plain"},
-      {"a\nb\tc", "a?b?c"},
-      {"\x1b[2J", "?[2J"},
-      {"\x7f", "?"},
-      {"\xC2\x9B"
-       "2J",
-       "?2J"},
-      {"a\xE2\x80\xAE"
-       "b",
-       "a?b"},
-      {"\xE2\x80\x8B", "?"},
-      {"\xEF\xBB\xBF", "?"},
-      {"B\xC3\xBCro \xE6\x97\xA5", "B\xC3\xBCro \xE6\x97\xA5"},
-      {"\xff\xfe", "??"},
-      {"\xF3\xA0\x80\x81", "?"}};
-  for (const auto& [text, shown] : kTexts) EXPECT_EQ(one_line(text), shown);
 }
 
 TEST(LineageView, a_hostile_report_stays_on_its_line) {

@@ -107,5 +107,25 @@ TEST(Bytes, utf8_is_well_formed_or_refused) {
   for (const std::string_view text : kBad) EXPECT_FALSE(is_utf8(text)) << hex(text);
 }
 
+TEST(OneLine, nothing_in_a_text_moves_or_hides) {
+  const std::pair<std::string, std::string> kTexts[] = {
+      {"plain", "plain"},
+      {"a\nb\tc", "a?b?c"},
+      {"\x1b[2J", "?[2J"},
+      {"\x7f", "?"},
+      {"\xC2\x9B"
+       "2J",
+       "?2J"},
+      {"a\xE2\x80\xAE"
+       "b",
+       "a?b"},
+      {"\xE2\x80\x8B", "?"},
+      {"\xEF\xBB\xBF", "?"},
+      {"B\xC3\xBCro \xE6\x97\xA5", "B\xC3\xBCro \xE6\x97\xA5"},
+      {"\xff\xfe", "??"},
+      {"\xF3\xA0\x80\x81", "?"}};
+  for (const auto& [text, shown] : kTexts) EXPECT_EQ(one_line(text), shown);
+}
+
 }  // namespace
 }  // namespace behalf

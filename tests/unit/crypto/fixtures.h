@@ -54,6 +54,7 @@ inline const SigningKey& signing_key(Algorithm algorithm) {
       SigningKey::generate(Algorithm::kPS256), SigningKey::generate(Algorithm::kRS256)};
   return keys[static_cast<size_t>(algorithm)];
 }
+inline const SigningKey& es256() { return signing_key(Algorithm::kES256); }
 
 inline constexpr Algorithm kAllAlgorithms[] = {Algorithm::kES256, Algorithm::kEdDSA, Algorithm::kPS256,
                                                Algorithm::kRS256};

@@ -16,8 +16,6 @@ namespace {
 
 using namespace testing;
 
-const SigningKey& es256() { return signing_key(Algorithm::kES256); }
-
 std::string good_header() { return R"({"alg":"ES256","kid":")" + es256().key_id() + R"(","typ":"at+jwt"})"; }
 std::string good_text() { return json::write(good_claims()); }
 std::string good_jwt() { return signed_jwt(es256(), good_header(), good_text()); }

@@ -13,8 +13,6 @@ namespace {
 
 using namespace testing;
 
-const SigningKey& es256() { return signing_key(Algorithm::kES256); }
-
 // Claims with one member written as raw JSON.
 std::string with_raw(std::string_view name, std::string_view raw) {
   std::string text = json::write(without(good_claims(), name));

@@ -13,7 +13,7 @@ namespace {
 
 using namespace testing;
 
-std::optional<KeyFault> fault_of(const json::Value& jwk) {
+std::optional<KeyFault> import_fault_of(const json::Value& jwk) {
   const auto key = SigningKey::import(jwk);
   if (!key) return key.reason();
   return std::nullopt;
@@ -72,11 +72,11 @@ TEST_P(EveryAlgorithm, keeps_the_name_its_jwk_gives_it) {
 
 TEST_P(EveryAlgorithm, refuses_a_private_half_that_is_missing_malformed_or_another_keys) {
   const json::Value jwk = private_jwk(GetParam());
-  EXPECT_EQ(fault_of(without(jwk, "d")), KeyFault::kMalformed);
-  EXPECT_EQ(fault_of(with(jwk, "d", 1)), KeyFault::kMalformed);
-  EXPECT_EQ(fault_of(with(jwk, "d", "")), KeyFault::kMalformed);
-  EXPECT_EQ(fault_of(with(jwk, "d", *jwk.find_string("d") + "=")), KeyFault::kMalformed);
-  EXPECT_EQ(fault_of(with(jwk, "d", *SigningKey::generate(GetParam()).private_jwk().find_string("d"))),
+  EXPECT_EQ(import_fault_of(without(jwk, "d")), KeyFault::kMalformed);
+  EXPECT_EQ(import_fault_of(with(jwk, "d", 1)), KeyFault::kMalformed);
+  EXPECT_EQ(import_fault_of(with(jwk, "d", "")), KeyFault::kMalformed);
+  EXPECT_EQ(import_fault_of(with(jwk, "d", *jwk.find_string("d") + "=")), KeyFault::kMalformed);
+  EXPECT_EQ(import_fault_of(with(jwk, "d", *SigningKey::generate(GetParam()).private_jwk().find_string("d"))),
             KeyFault::kInvalid);
 }
 
@@ -111,32 +111,32 @@ TEST(SigningKey, reads_the_keys_of_rfc7515_and_rfc8037) {
 }
 
 TEST(SigningKey, refuses_what_the_public_half_would_be_refused_for) {
-  EXPECT_EQ(fault_of(json::Value()), KeyFault::kMalformed);
-  EXPECT_EQ(fault_of(json::Value::Object{{"kty", "oct"}, {"k", "AAAA"}}), KeyFault::kUnsupported);
-  EXPECT_EQ(fault_of(with(private_jwk(Algorithm::kES256), "use", "enc")), KeyFault::kWrongUse);
-  EXPECT_EQ(fault_of(with(private_jwk(Algorithm::kES256), "alg", "ES384")), KeyFault::kUnsupported);
-  EXPECT_EQ(fault_of(with(private_jwk(Algorithm::kES256), "x", kEcX)), KeyFault::kInvalid);
+  EXPECT_EQ(import_fault_of(json::Value()), KeyFault::kMalformed);
+  EXPECT_EQ(import_fault_of(json::Value::Object{{"kty", "oct"}, {"k", "AAAA"}}), KeyFault::kUnsupported);
+  EXPECT_EQ(import_fault_of(with(private_jwk(Algorithm::kES256), "use", "enc")), KeyFault::kWrongUse);
+  EXPECT_EQ(import_fault_of(with(private_jwk(Algorithm::kES256), "alg", "ES384")), KeyFault::kUnsupported);
+  EXPECT_EQ(import_fault_of(with(private_jwk(Algorithm::kES256), "x", kEcX)), KeyFault::kInvalid);
 }
 
 TEST(SigningKey, takes_no_number_of_another_rsa_key) {
   const json::Value jwk = private_jwk(Algorithm::kRS256);
   const json::Value other = SigningKey::generate(Algorithm::kRS256).private_jwk();
   for (const char* name : {"n", "d", "p", "q", "dp", "dq", "qi"})
-    EXPECT_EQ(fault_of(with(jwk, name, *other.find_string(name))), KeyFault::kInvalid) << name;
-  EXPECT_EQ(fault_of(with(jwk, "e", base64url(std::string("\x01\x00\x03", 3)))), KeyFault::kInvalid);
+    EXPECT_EQ(import_fault_of(with(jwk, name, *other.find_string(name))), KeyFault::kInvalid) << name;
+  EXPECT_EQ(import_fault_of(with(jwk, "e", base64url(std::string("\x01\x00\x03", 3)))), KeyFault::kInvalid);
   // The factors the other way round need their own coefficient.
   const json::Value swapped = with(with(jwk, "p", *jwk.find_string("q")), "q", *jwk.find_string("p"));
-  EXPECT_EQ(fault_of(swapped), KeyFault::kInvalid);
+  EXPECT_EQ(import_fault_of(swapped), KeyFault::kInvalid);
   // n = 1 * n is a product, too.
-  EXPECT_EQ(fault_of(with(with(jwk, "p", base64url("\x01")), "q", *jwk.find_string("n"))),
+  EXPECT_EQ(import_fault_of(with(with(jwk, "p", base64url("\x01")), "q", *jwk.find_string("n"))),
             KeyFault::kInvalid);
 }
 
 TEST(SigningKey, needs_to_be_allowed_to_sign) {
   const json::Value jwk = private_jwk(Algorithm::kEdDSA);
-  EXPECT_EQ(fault_of(with(jwk, "key_ops", json::Value::Array{"sign"})), std::nullopt);
-  EXPECT_EQ(fault_of(with(jwk, "key_ops", json::Value::Array{"verify"})), KeyFault::kWrongUse);
-  EXPECT_EQ(fault_of(with(jwk, "key_ops", "sign")), KeyFault::kWrongUse);
+  EXPECT_EQ(import_fault_of(with(jwk, "key_ops", json::Value::Array{"sign"})), std::nullopt);
+  EXPECT_EQ(import_fault_of(with(jwk, "key_ops", json::Value::Array{"verify"})), KeyFault::kWrongUse);
+  EXPECT_EQ(import_fault_of(with(jwk, "key_ops", "sign")), KeyFault::kWrongUse);
 }
 
 TEST(SigningKey, checks_the_length_and_range_of_d) {
@@ -144,22 +144,24 @@ TEST(SigningKey, checks_the_length_and_range_of_d) {
     return with(private_jwk(algorithm), "d", base64url(d));
   };
   for (const Algorithm algorithm : {Algorithm::kES256, Algorithm::kEdDSA}) {
-    EXPECT_EQ(fault_of(with_d(algorithm, std::string(31, 'd'))), KeyFault::kMalformed);
-    EXPECT_EQ(fault_of(with_d(algorithm, std::string(33, 'd'))), KeyFault::kMalformed);
+    EXPECT_EQ(import_fault_of(with_d(algorithm, std::string(31, 'd'))), KeyFault::kMalformed);
+    EXPECT_EQ(import_fault_of(with_d(algorithm, std::string(33, 'd'))), KeyFault::kMalformed);
   }
-  EXPECT_EQ(fault_of(with_d(Algorithm::kES256, std::string(32, '\0'))), KeyFault::kInvalid);
-  EXPECT_EQ(fault_of(with_d(Algorithm::kES256, std::string(32, '\xff'))), KeyFault::kInvalid);
+  EXPECT_EQ(import_fault_of(with_d(Algorithm::kES256, std::string(32, '\0'))), KeyFault::kInvalid);
+  EXPECT_EQ(import_fault_of(with_d(Algorithm::kES256, std::string(32, '\xff'))), KeyFault::kInvalid);
 }
 
 TEST(SigningKey, rsa_needs_every_number_and_no_further_primes) {
   const json::Value jwk = private_jwk(Algorithm::kRS256);
   for (const std::string_view name : {"p", "q", "dp", "dq", "qi"}) {
-    EXPECT_EQ(fault_of(without(jwk, name)), KeyFault::kMalformed) << name;
-    EXPECT_EQ(fault_of(with(jwk, name, base64url(std::string(1025, '\x7f')))), KeyFault::kInvalid) << name;
-    EXPECT_EQ(fault_of(with(jwk, name, base64url(std::string("\0\1", 2)))), KeyFault::kMalformed) << name;
+    EXPECT_EQ(import_fault_of(without(jwk, name)), KeyFault::kMalformed) << name;
+    EXPECT_EQ(import_fault_of(with(jwk, name, base64url(std::string(1025, '\x7f')))), KeyFault::kInvalid)
+        << name;
+    EXPECT_EQ(import_fault_of(with(jwk, name, base64url(std::string("\0\1", 2)))), KeyFault::kMalformed)
+        << name;
   }
-  EXPECT_EQ(fault_of(with(jwk, "p", *jwk.find_string("q"))), KeyFault::kInvalid);
-  EXPECT_EQ(fault_of(with(jwk, "oth", json::Value::Array{})), KeyFault::kUnsupported);
+  EXPECT_EQ(import_fault_of(with(jwk, "p", *jwk.find_string("q"))), KeyFault::kInvalid);
+  EXPECT_EQ(import_fault_of(with(jwk, "oth", json::Value::Array{})), KeyFault::kUnsupported);
 }
 
 }  // namespace

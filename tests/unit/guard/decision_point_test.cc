@@ -60,8 +60,8 @@ class Pdp {
   http::Server server_;
 };
 
-const std::string kYes = R"({"decision":true})";
-const std::string kNo = R"({"decision":false})";
+const std::string kPermits = R"({"decision":true})";
+const std::string kDenies = R"({"decision":false})";
 
 std::future<AuthzenAnswer> begin(DecisionPoint& point, const sdk::Authzen& where,
                                  std::vector<std::string> requests) {
@@ -80,13 +80,13 @@ AuthzenAnswer ask(DecisionPoint& point, const sdk::Authzen& where, std::vector<s
 TEST(DecisionPoint, agrees_if_all_are_permitted) {
   Pdp pdp;
   DecisionPoint point(2);
-  EXPECT_EQ(ask(point, pdp.address(), {kYes}), AuthzenAnswer::kPermit);
-  EXPECT_EQ(ask(point, pdp.address(), {kYes, kYes, kYes}), AuthzenAnswer::kPermit);
-  EXPECT_EQ(ask(point, pdp.address(), {kNo}), AuthzenAnswer::kDeny);
-  EXPECT_EQ(ask(point, pdp.address(), {kYes, kNo}), AuthzenAnswer::kDeny);
+  EXPECT_EQ(ask(point, pdp.address(), {kPermits}), AuthzenAnswer::kPermit);
+  EXPECT_EQ(ask(point, pdp.address(), {kPermits, kPermits, kPermits}), AuthzenAnswer::kPermit);
+  EXPECT_EQ(ask(point, pdp.address(), {kDenies}), AuthzenAnswer::kDeny);
+  EXPECT_EQ(ask(point, pdp.address(), {kPermits, kDenies}), AuthzenAnswer::kDeny);
   EXPECT_EQ(pdp.asked(), 7);
-  EXPECT_EQ(ask(point, pdp.address(), {kYes, "{}"}), AuthzenAnswer::kFailure);
-  EXPECT_EQ(ask(point, pdp.address(), {"{}", kNo}), AuthzenAnswer::kDeny) << "a no is a no";
+  EXPECT_EQ(ask(point, pdp.address(), {kPermits, "{}"}), AuthzenAnswer::kFailure);
+  EXPECT_EQ(ask(point, pdp.address(), {"{}", kDenies}), AuthzenAnswer::kDeny) << "a no is a no";
   EXPECT_EQ(ask(point, pdp.address(), {}), AuthzenAnswer::kFailure) << "who asks nothing is told nothing";
   EXPECT_EQ(pdp.last_authorization(), "");
 }
@@ -98,29 +98,29 @@ TEST(DecisionPoint, fails_where_nobody_answers) {
   for (const char* url :
        {"http://127.0.0.1:1/", "nonsense", "ftp://127.0.0.1/", "http://no-such-host.invalid/x"}) {
     nobody.url = url;
-    EXPECT_EQ(ask(point, nobody, {kYes}), AuthzenAnswer::kFailure) << url;
+    EXPECT_EQ(ask(point, nobody, {kPermits}), AuthzenAnswer::kFailure) << url;
   }
   Pdp pdp;
   sdk::Authzen elsewhere = pdp.address();
   elsewhere.url += "/x";
-  EXPECT_EQ(ask(point, elsewhere, {kYes}), AuthzenAnswer::kFailure)
+  EXPECT_EQ(ask(point, elsewhere, {kPermits}), AuthzenAnswer::kFailure)
       << "404 is no permission, whatever it says";
 }
 
 TEST(DecisionPoint, takes_no_longer_than_it_may_and_is_there_for_the_next) {
   Pdp pdp;
   DecisionPoint point(1);
-  EXPECT_EQ(ask(point, pdp.address(), {kYes}), AuthzenAnswer::kPermit);
+  EXPECT_EQ(ask(point, pdp.address(), {kPermits}), AuthzenAnswer::kPermit);
   pdp.stay_silent(true);
   const auto begun = std::chrono::steady_clock::now();
-  auto running = begin(point, pdp.address(100), {kYes});
-  auto queued = begin(point, pdp.address(150), {kYes});
+  auto running = begin(point, pdp.address(100), {kPermits});
+  auto queued = begin(point, pdp.address(150), {kPermits});
   EXPECT_EQ(running.get(), AuthzenAnswer::kFailure);
   EXPECT_EQ(queued.get(), AuthzenAnswer::kFailure);
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5))
       << "not the client's own time-out";
   pdp.stay_silent(false);
-  EXPECT_EQ(ask(point, pdp.address(), {kYes}), AuthzenAnswer::kPermit)
+  EXPECT_EQ(ask(point, pdp.address(), {kPermits}), AuthzenAnswer::kPermit)
       << "the thread is free, the connection is new";
 }
 
@@ -131,8 +131,8 @@ TEST(DecisionPoint, ends_while_it_is_asked) {
   std::future<AuthzenAnswer> queued;
   {
     DecisionPoint point(1);
-    running = begin(point, pdp.address(10'000), {kYes});
-    queued = begin(point, pdp.address(10'000), {kYes});
+    running = begin(point, pdp.address(10'000), {kPermits});
+    queued = begin(point, pdp.address(10'000), {kPermits});
     while (pdp.asked() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   EXPECT_EQ(running.get(), AuthzenAnswer::kFailure);
@@ -147,10 +147,10 @@ TEST(DecisionPoint, shows_the_token_of_its_file) {
   sdk::Authzen where = pdp.address();
   where.token_file =
       (std::filesystem::temp_directory_path() / ("behalf-pdp-" + std::to_string(::getpid()))).string();
-  EXPECT_EQ(ask(point, where, {kYes}), AuthzenAnswer::kFailure) << "there is none";
+  EXPECT_EQ(ask(point, where, {kPermits}), AuthzenAnswer::kFailure) << "there is none";
   EXPECT_EQ(pdp.asked(), 0);
   std::ofstream(where.token_file) << "secret-token\n";
-  EXPECT_EQ(ask(point, where, {kYes}), AuthzenAnswer::kPermit);
+  EXPECT_EQ(ask(point, where, {kPermits}), AuthzenAnswer::kPermit);
   EXPECT_EQ(pdp.last_authorization(), "Bearer secret-token");
   std::filesystem::remove(where.token_file);
 }
@@ -160,7 +160,7 @@ TEST(DecisionPoint, answers_many_at_once) {
   DecisionPoint point(4);
   std::vector<std::future<AuthzenAnswer>> answers;
   for (int i = 0; i < 200; ++i)
-    answers.push_back(begin(point, pdp.address(30'000), {i % 2 == 0 ? kYes : kNo}));
+    answers.push_back(begin(point, pdp.address(30'000), {i % 2 == 0 ? kPermits : kDenies}));
   for (int i = 0; i < 200; ++i)
     EXPECT_EQ(answers[static_cast<size_t>(i)].get(),
               i % 2 == 0 ? AuthzenAnswer::kPermit : AuthzenAnswer::kDeny);

@@ -69,8 +69,8 @@ TEST(Identity, signs_one_header_that_the_published_key_verifies) {
                           std::nullopt);
   sdk::Delegation delegation = chain_of_two();
   delegation.subject = "alice";
-  constexpr sdk::Milliseconds kNow = 1'900'000'000'000;
-  const auto headers = identity.headers(&delegation, kNow);
+  constexpr sdk::Milliseconds kThen = 1'900'000'000'000;
+  const auto headers = identity.headers(&delegation, kThen);
   EXPECT_EQ(value_of(headers, "Behalf-Subject"), "");
   const auto set = json::parse(identity.key_set());
   ASSERT_TRUE(set);
@@ -86,7 +86,7 @@ TEST(Identity, signs_one_header_that_the_published_key_verifies) {
   expect.issuer = "https://api.example";
   expect.audiences = audiences;
   expect.require_jti = false;
-  const auto verified = crypto::verify(*jwt, expect, *keys, UnixTime{kNow});
+  const auto verified = crypto::verify(*jwt, expect, *keys, UnixTime{kThen});
   ASSERT_TRUE(verified);
   const json::Value& claims = verified->claims();
   EXPECT_EQ(*claims.find_string("sub"), delegation.subject);

@@ -17,23 +17,17 @@
 
 #include "http/server.h"
 #include "http/sockets.h"
-#include "unit/http/raw_client.h"
+#include "unit/http/server_fixture.h"
 
 namespace behalf::http {
 namespace {
 
-Task<Response> echo(Request& request) {
+Task<Response> mirror(Request& request) {
   Response response = text_response(200, request.method + " " + request.path + "?" + request.query + " [" +
                                              request.body + "]" + (request.secure ? " secure" : " plain"));
   if (const std::string* value = request.headers.find("X-Sent")) response.headers.add("X-Back", *value);
   if (const std::string* host = request.headers.find("Host")) response.headers.add("X-Host", *host);
   co_return response;
-}
-
-Listen loopback() {
-  Listen listen;
-  listen.address = "127.0.0.1";
-  return listen;
 }
 
 Target at(uint16_t port) {
@@ -102,7 +96,7 @@ TEST(ParseUrl, refuses_everything_else) {
 }
 
 TEST(Client, sends_what_it_is_given_and_keeps_the_connection) {
-  Server server(loopback(), {}, 1, echo);
+  Server server(loopback(), {}, 1, mirror);
   Client client(at(server.port()));
   ClientRequest request;
   request.method = "POST";
@@ -120,7 +114,7 @@ TEST(Client, sends_what_it_is_given_and_keeps_the_connection) {
 }
 
 TEST(Client, reads_the_length_and_no_body_of_an_answer_to_head) {
-  Server server(loopback(), {}, 1, echo);
+  Server server(loopback(), {}, 1, mirror);
   Client client(at(server.port()));
   ClientRequest request;
   request.method = "HEAD";
@@ -212,7 +206,7 @@ TEST(Client, says_plainly_that_nobody_is_there) {
 }
 
 TEST(Client, refuses_to_send_what_would_be_two_requests) {
-  Server server(loopback(), {}, 1, echo);
+  Server server(loopback(), {}, 1, mirror);
   Client client(at(server.port()));
   ClientRequest request;
   for (const std::string_view path : {"/a b", "/a\r\nX: y", "", "/\n"}) {
@@ -225,7 +219,7 @@ TEST(Client, refuses_to_send_what_would_be_two_requests) {
 }
 
 TEST(Fetch, asks_for_the_path_of_the_url) {
-  Server server(loopback(), {}, 1, echo);
+  Server server(loopback(), {}, 1, mirror);
   EXPECT_EQ(fetch("http://127.0.0.1:" + std::to_string(server.port()) + "/p?q", {}).body,
             "GET /p?q [] plain");
 }
@@ -292,7 +286,7 @@ TEST(Tls, carries_requests_there_and_back) {
   const SelfSigned identity("DNS:localhost,IP:127.0.0.1");
   Limits limits;
   limits.body_bytes = 1024 * 1024;
-  Server server(secure_loopback(identity), limits, 1, echo);
+  Server server(secure_loopback(identity), limits, 1, mirror);
   for (const std::string host : {"localhost", "127.0.0.1"}) {
     Client client(secure_at(server, host, identity.files.certificate));
     ClientRequest request;
@@ -306,14 +300,14 @@ TEST(Tls, carries_requests_there_and_back) {
 
 TEST(Tls, refuses_a_certificate_for_another_host_or_from_nobody_known) {
   const SelfSigned other("DNS:other.example,IP:192.0.2.1");
-  Server server(secure_loopback(other), {}, 1, echo);
+  Server server(secure_loopback(other), {}, 1, mirror);
   for (const std::string host : {"localhost", "127.0.0.1"}) {
     EXPECT_THROW(Client(secure_at(server, host, other.files.certificate)).send({}), std::runtime_error)
         << host;
     EXPECT_THROW(Client(secure_at(server, host, "")).send({}), std::runtime_error) << host;
   }
   const SelfSigned stranger("DNS:localhost");
-  Server named(secure_loopback(stranger), {}, 1, echo);
+  Server named(secure_loopback(stranger), {}, 1, mirror);
   EXPECT_THROW(Client(secure_at(named, "localhost", other.files.certificate)).send({}), std::runtime_error);
 }
 
@@ -321,9 +315,9 @@ TEST(Tls, refuses_files_that_are_missing_or_do_not_match) {
   const SelfSigned one("DNS:localhost"), two("DNS:localhost");
   Listen listen = loopback();
   listen.tls = TlsFiles{one.files.certificate, two.files.private_key};
-  EXPECT_THROW(Server(listen, {}, 1, echo), std::runtime_error);
+  EXPECT_THROW(Server(listen, {}, 1, mirror), std::runtime_error);
   listen.tls = TlsFiles{"/nonexistent", one.files.private_key};
-  EXPECT_THROW(Server(listen, {}, 1, echo), std::runtime_error);
+  EXPECT_THROW(Server(listen, {}, 1, mirror), std::runtime_error);
   EXPECT_THROW(Client(Target{"localhost", 1, "", true, "/nonexistent"}), std::runtime_error);
 }
 
@@ -331,7 +325,7 @@ TEST(Tls, outlives_clients_that_speak_plain_http_or_nothing) {
   const SelfSigned identity("DNS:localhost");
   Limits limits;
   limits.header_time = Seconds{1};
-  Server server(secure_loopback(identity), limits, 1, echo);
+  Server server(secure_loopback(identity), limits, 1, mirror);
   RawClient plain(server.port());
   plain.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(plain.read_to_end().find("HTTP/1.1"), std::string::npos);
@@ -344,7 +338,7 @@ TEST(Tls, outlives_clients_that_speak_plain_http_or_nothing) {
 
 TEST(Tls, keeps_the_answer_of_a_refusal) {
   const SelfSigned identity("DNS:localhost");
-  Server server(secure_loopback(identity), {}, 1, echo);
+  Server server(secure_loopback(identity), {}, 1, mirror);
   ClientRequest request;
   request.method = "POST";
   request.body = std::string(100'000, 'b');

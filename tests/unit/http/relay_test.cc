@@ -90,13 +90,13 @@ struct PassOn {
   }
 };
 
-struct Fixture {
-  explicit Fixture(PassOn pass, const Limits& limits = {}) : front(pass) {
+struct Relayed {
+  explicit Relayed(PassOn pass, const Limits& limits = {}) : front(pass) {
     Listen listen;
     listen.address = "127.0.0.1";
     server.emplace(listen, limits, 1, Front(front));
   }
-  explicit Fixture(uint16_t port) : Fixture(PassOn{origin_at(port)}) {}
+  explicit Relayed(uint16_t port) : Relayed(PassOn{origin_at(port)}) {}
   RawClient connect() const { return RawClient(server->port()); }
   std::string exchange(std::string_view bytes) const {
     RawClient client = connect();
@@ -127,7 +127,7 @@ TEST(Relay, sends_on_what_is_meant_for_the_origin_and_nothing_else) {
                &saw)});
   std::string answer;
   {
-    Fixture fixture(origin.port);
+    Relayed fixture(origin.port);
     RawClient client = fixture.connect();
     client.send(
         "GET /a?b=%20c HTTP/1.1\r\nHost: outside\r\nX-Mine: 1\r\nConnection: keep-alive, X-Gone\r\nX-Gone: "
@@ -147,7 +147,7 @@ TEST(Relay, keeps_both_connections_between_requests) {
     }
     peer.read_to_end(100);
   }});
-  Fixture fixture(origin.port);
+  Relayed fixture(origin.port);
   RawClient client = fixture.connect();
   for (int round = 0; round < 3; ++round) {
     client.send(kGet);
@@ -188,7 +188,7 @@ TEST(Relay, frames_each_kind_of_answer) {
       peer.send(one.origin);
       peer.half_close();
     }});
-    Fixture fixture(origin.port);
+    Relayed fixture(origin.port);
     EXPECT_EQ(fixture.exchange(one.request), one.client) << one.origin;
   }
 }
@@ -211,7 +211,7 @@ TEST(Relay, answers_502_for_an_origin_that_two_readers_could_read_differently) {
       peer.read_until("\r\n\r\n");
       peer.send(answer);
     }});
-    Fixture fixture(origin.port);
+    Relayed fixture(origin.port);
     EXPECT_TRUE(fixture.exchange(kLast).starts_with("HTTP/1.1 502 ")) << answer;
   }
 }
@@ -225,7 +225,7 @@ TEST(Relay, never_completes_an_answer_that_was_cut_short) {
       peer.send(answer);
       peer.half_close();
     }});
-    Fixture fixture(origin.port);
+    Relayed fixture(origin.port);
     RawClient client = fixture.connect();
     client.send(kGet);
     const std::string got = client.read_to_end();
@@ -242,7 +242,7 @@ TEST(Relay, streams_a_body_with_length_and_a_chunked_one) {
       peer.send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
       peer.read_to_end(100);
     }});
-    Fixture fixture(origin.port);
+    Relayed fixture(origin.port);
     RawClient client = fixture.connect();
     client.send(chunked ? "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
                         : "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\nfirst");
@@ -261,7 +261,7 @@ TEST(Relay, says_continue_itself_and_only_when_the_request_goes_on) {
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     peer.read_to_end(100);
   }});
-  Fixture fixture(origin.port);
+  Relayed fixture(origin.port);
   RawClient client = fixture.connect();
   client.send("POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
   EXPECT_EQ(client.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -283,7 +283,7 @@ TEST(Relay, sends_on_the_same_bytes_that_were_read_first) {
   }});
   PassOn pass{origin_at(origin.port)};
   pass.read_first = 64;
-  Fixture fixture(pass);
+  Relayed fixture(pass);
   RawClient client = fixture.connect();
   client.send(
       "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
@@ -303,7 +303,7 @@ TEST(Relay, a_broken_body_never_reaches_the_origin_as_a_whole_one) {
   std::string saw;
   RawOrigin origin({[&](RawClient& peer) { saw = peer.read_to_end(); }});
   {
-    Fixture fixture(origin.port);
+    Relayed fixture(origin.port);
     const std::string answer = fixture.exchange(
         "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nx\r\nGET /b "
         "HTTP/1.1\r\n\r\n");
@@ -315,7 +315,7 @@ TEST(Relay, a_broken_body_never_reaches_the_origin_as_a_whole_one) {
 
 TEST(Relay, a_refused_request_leaves_the_connection_usable_or_closed_never_confused) {
   RawOrigin origin({answers("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")});
-  Fixture fixture(origin.port);
+  Relayed fixture(origin.port);
   RawClient client = fixture.connect();
   client.send("POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
   EXPECT_TRUE(client.read_until("no").starts_with("HTTP/1.1 403 "));
@@ -338,7 +338,7 @@ TEST(Relay, tries_once_more_where_a_kept_connection_had_gone_and_the_request_can
   RawOrigin origin(
       {once_then_gone, answers("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew"), once_then_gone});
   {
-    Fixture fixture(origin.port);
+    Relayed fixture(origin.port);
     RawClient client = fixture.connect();
     client.send(kGet);
     client.read_until("ok");
@@ -346,7 +346,7 @@ TEST(Relay, tries_once_more_where_a_kept_connection_had_gone_and_the_request_can
     EXPECT_TRUE(client.read_until("new").ends_with("new"));
     EXPECT_EQ(origin.connections, 2);
   }
-  Fixture fixture(origin.port);
+  Relayed fixture(origin.port);
   RawClient client = fixture.connect();
   client.send(kGet);
   client.read_until("ok");
@@ -369,7 +369,7 @@ TEST(Relay, a_slow_reader_slows_the_origin) {
       if (count > 0) written += static_cast<size_t>(count);
     }
   }});
-  Fixture fixture(origin.port);
+  Relayed fixture(origin.port);
   RawClient client = fixture.connect();
   client.send(kGet);
   client.read_until("\r\n\r\n");
@@ -390,7 +390,7 @@ TEST(Relay, cuts_an_open_answer_when_it_may_not_go_on) {
     peer.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
     peer.read_to_end(5000);
   }});
-  Fixture fixture(origin.port);
+  Relayed fixture(origin.port);
   RawClient client = fixture.connect();
   client.send(kGet);
   EXPECT_NE(client.read_until("data: 1").find("data: 1"), std::string::npos);
@@ -411,7 +411,7 @@ TEST(Relay, leaves_the_origin_when_the_client_has_left) {
     origin_saw_close = peer.saw_close();
   }});
   {
-    Fixture fixture(origin.port);
+    Relayed fixture(origin.port);
     {
       RawClient client = fixture.connect();
       client.send(kGet);
@@ -436,7 +436,7 @@ TEST(Relay, becomes_a_tunnel_both_ways_and_ends_with_either_side) {
   RawOrigin origin({websocket, websocket});
   PassOn pass{origin_at(origin.port)};
   pass.upgrade = "websocket";
-  Fixture fixture(pass);
+  Relayed fixture(pass);
   const std::string opening =
       "GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: "
       "k\r\n\r\n";
@@ -466,7 +466,7 @@ TEST(Relay, refuses_what_follows_an_upgrade_before_the_origin_agreed) {
   RawOrigin origin({});
   PassOn pass{origin_at(origin.port)};
   pass.upgrade = "websocket";
-  Fixture fixture(pass);
+  Relayed fixture(pass);
   const std::string opening =
       "GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
   EXPECT_TRUE(fixture.exchange(opening + "\r\nGET /a HTTP/1.1\r\n").starts_with("HTTP/1.1 400 "));
@@ -478,7 +478,7 @@ TEST(Relay, a_front_may_refuse_http_1_0) {
   RawOrigin origin({answers("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")});
   Limits limits;
   limits.refuse_http_1_0 = true;
-  Fixture fixture(PassOn{origin_at(origin.port)}, limits);
+  Relayed fixture(PassOn{origin_at(origin.port)}, limits);
   EXPECT_TRUE(fixture.exchange("GET /a HTTP/1.0\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 400 "));
   EXPECT_TRUE(fixture.exchange(kLast).starts_with("HTTP/1.1 200 "));
 }
@@ -489,11 +489,11 @@ TEST(Relay, gives_up_on_an_origin_that_is_not_there_or_says_nothing) {
     RawOrigin gone({});
     pass.origin = origin_at(gone.port);
   }
-  EXPECT_TRUE(Fixture(pass).exchange(kLast).starts_with("HTTP/1.1 502 "));
+  EXPECT_TRUE(Relayed(pass).exchange(kLast).starts_with("HTTP/1.1 502 "));
   RawOrigin silent({[](RawClient& peer) { peer.read_to_end(5000); }});
   pass.origin = origin_at(silent.port);
   pass.origin->answer_time = Seconds{1};
-  EXPECT_TRUE(Fixture(pass).exchange(kLast).starts_with("HTTP/1.1 504 "));
+  EXPECT_TRUE(Relayed(pass).exchange(kLast).starts_with("HTTP/1.1 504 "));
 }
 
 TEST(Relay, a_server_that_stops_cuts_what_is_still_open) {
@@ -502,7 +502,7 @@ TEST(Relay, a_server_that_stops_cuts_what_is_still_open) {
     peer.send("HTTP/1.1 200 OK\r\n\r\ndata");
     peer.read_to_end(5000);
   }});
-  Fixture fixture(origin.port);
+  Relayed fixture(origin.port);
   RawClient client = fixture.connect();
   client.send(kGet);
   client.read_until("data");

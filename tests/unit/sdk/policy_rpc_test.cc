@@ -100,7 +100,7 @@ TEST(ParseRpc, has_limits) {
   EXPECT_EQ(calls_in(sized(1024 * 1024)), "nothing");
 }
 
-constexpr const char* kTools = R"(
+constexpr const char* kToolRules = R"(
 [[rule]]
 name = "no-delete"
 effect = "deny"
@@ -145,7 +145,7 @@ Action call_of(std::string_view body, std::string_view type = "application/json"
 }
 
 TEST(PolicyCalls, rules_name_methods_and_tools) {
-  const auto policy = policy_of(kTools);
+  const auto policy = policy_of(kToolRules);
   EXPECT_TRUE(policy->needs_body("POST", "/mcp"));
   EXPECT_FALSE(policy->needs_body("POST", "/other"));
   const Delegation may_search = token({"agent-calendar"}, {"search"});
@@ -164,7 +164,7 @@ TEST(PolicyCalls, rules_name_methods_and_tools) {
 }
 
 TEST(PolicyCalls, a_body_that_was_not_read_is_denied_where_a_rule_would_look) {  // 263
-  const auto policy = policy_of(kTools);
+  const auto policy = policy_of(kToolRules);
   const Delegation may_search = token({"agent-calendar"}, {"search"});
   EXPECT_EQ(effect_of(*policy, request("POST", "/mcp"), may_search), Effect::kDenied);
   EXPECT_EQ(effect_of(*policy, call_of(kSearch, "text/plain"), may_search), Effect::kDenied);
@@ -189,7 +189,7 @@ paths = ["/**"])");
 }
 
 TEST(PolicyCalls, a_batch_is_allowed_if_each_call_is) {  // 263
-  const auto policy = policy_of(kTools);
+  const auto policy = policy_of(kToolRules);
   const Delegation may_search = token({"agent-calendar"}, {"search"});
   EXPECT_EQ(effect_of(*policy, call_of("[" + kList + "," + kSearch + "]"), may_search), Effect::kAllow);
   const Decision hidden = decide(*policy, call_of("[" + kSearch + "," + kDelete + "]"), may_search);

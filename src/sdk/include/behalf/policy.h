@@ -27,10 +27,10 @@ struct RpcCall {
 struct Action {
   std::string method;  // HTTP, as sent: methods are case-sensitive
   std::string path;    // raw, without the query, percent-encoding as sent
-  std::string host;    // from the configuration, never from the request
+  std::string host{};  // from the configuration, never from the request
   // JSON-RPC calls in the body (parse_rpc); nothing: the body was not looked at or is none. A rule that names
   // methods or tools denies then. A batch is allowed if each of its calls would be.
-  std::optional<std::vector<RpcCall>> calls;
+  std::optional<std::vector<RpcCall>> calls{};
 };
 
 enum class Effect {

@@ -1,0 +1,19 @@
+#include "base/file.h"
+
+#include <fstream>
+
+namespace behalf {
+
+std::optional<std::string> read_file(const std::string& path, size_t max_bytes) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::nullopt;
+  std::string text;
+  char piece[16 * 1024];
+  while (file.read(piece, sizeof piece) || file.gcount() > 0) {
+    text.append(piece, static_cast<size_t>(file.gcount()));
+    if (text.size() > max_bytes) return std::nullopt;
+  }
+  return text;
+}
+
+}  // namespace behalf
