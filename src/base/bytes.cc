@@ -1,5 +1,6 @@
 #include "base/bytes.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -147,6 +148,24 @@ bool is_utf8(std::string_view bytes) {
     if (point < least || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return false;
   }
   return true;
+}
+
+bool is_printable_ascii(std::string_view text) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kHighs = 0x8080808080808080;
+  // No byte may have its high bit; then x + 1 sets it for 0x7f alone, and x - 0x20 for what is smaller (a
+  // borrow only adds to a fault that is there).
+  const auto has_other = [](uint64_t eight) {
+    return ((eight | (eight + kOnes) | (eight - kOnes * 0x20)) & kHighs) != 0;
+  };
+  const char* at = text.data();
+  size_t left = text.size();
+  uint64_t eight = 0;
+  for (; left >= sizeof eight; at += sizeof eight, left -= sizeof eight) {
+    std::memcpy(&eight, at, sizeof eight);
+    if (has_other(eight)) return false;
+  }
+  return std::all_of(at, at + left, [](char c) { return c >= 0x20 && c <= 0x7e; });
 }
 
 std::string one_line(std::string_view text) {

@@ -33,6 +33,9 @@ inline std::string hex(std::span<const unsigned char> bytes) { return hex(as_tex
 // True if the bytes are well-formed UTF-8 (no overlong forms, no surrogates).
 bool is_utf8(std::string_view bytes);
 
+// True if all of it is printable ASCII, the space included.
+bool is_printable_ascii(std::string_view text);
+
 // Text from elsewhere on one line of a terminal or a log: what would move the cursor, reorder or hide what
 // stands beside it becomes '?'.
 std::string one_line(std::string_view text);

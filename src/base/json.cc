@@ -18,12 +18,12 @@ struct Builder {
   static constexpr size_t max_array_size = 16 * 1024;
   static constexpr size_t max_key_size = 4 * 1024;
   static constexpr size_t max_string_size = 1024 * 1024;
+  static constexpr size_t kFirstMembers = 4;
 
   using error_code = boost::json::error_code;
   using string_view = boost::json::string_view;
 
-  std::vector<Value> open;
-  std::vector<std::string> names;
+  std::vector<Value> open;  // an object's last member is the one whose value comes next
   std::string text;
   Value document;
 
@@ -37,8 +37,7 @@ struct Builder {
     } else if (Value::Array* array = open.back().array()) {
       array->push_back(std::move(value));
     } else {
-      open.back().object()->push_back({std::move(names.back()), std::move(value)});
-      names.pop_back();
+      open.back().object()->back().value = std::move(value);
     }
     return true;
   }
@@ -50,20 +49,30 @@ struct Builder {
 
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
+  static bool has_duplicates(const Value::Object& members) {
+    // Up to here comparing each with each is cheaper than sorting them: most differ in length already.
+    constexpr size_t kFew = 32;
+    if (members.size() <= kFew) {
+      for (size_t i = 1; i < members.size(); ++i) {
+        for (size_t k = 0; k < i; ++k) {
+          if (members[i].name == members[k].name) return true;
+        }
+      }
+      return false;
+    }
+    std::vector<std::string_view> seen;
+    seen.reserve(members.size());
+    for (const Member& member : members) seen.push_back(member.name);
+    std::sort(seen.begin(), seen.end());
+    return std::adjacent_find(seen.begin(), seen.end()) != seen.end();
+  }
+
   bool on_object_begin(error_code&) {
     open.emplace_back(Value::Object{});
     return true;
   }
   bool on_object_end(size_t, error_code& fault) {
-    const Value::Object& members = *open.back().object();
-    if (members.size() > 1) {
-      std::vector<std::string_view> seen;
-      seen.reserve(members.size());
-      for (const Member& member : members) seen.push_back(member.name);
-      std::sort(seen.begin(), seen.end());
-      if (std::adjacent_find(seen.begin(), seen.end()) != seen.end()) return refuse(fault);
-    }
-    return close();
+    return has_duplicates(*open.back().object()) ? refuse(fault) : close();
   }
   bool on_array_begin(error_code&) {
     open.emplace_back(Value::Array{});
@@ -77,7 +86,11 @@ struct Builder {
   bool on_key(string_view part, size_t, error_code& fault) {
     text.append(part.data(), part.size());
     if (text.find('\0') != std::string::npos) return refuse(fault);
-    names.push_back(std::move(text));
+    Value::Object& members = *open.back().object();
+    // Grown by doubling from one, a token's claims would be moved five times.
+    if (members.capacity() == members.size())
+      members.reserve(members.empty() ? kFirstMembers : members.size() * 4);
+    members.push_back({std::move(text), Value()});
     text.clear();
     return true;
   }

@@ -26,8 +26,7 @@ Refused<JwtFault> refuse(JwtFault fault) { return Refused<JwtFault>{fault}; }
 
 bool is_text(const json::Value& value, size_t most_bytes) {
   const std::string* text = value.string();
-  return text != nullptr && !text->empty() && text->size() <= most_bytes &&
-         std::all_of(text->begin(), text->end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
+  return text != nullptr && !text->empty() && text->size() <= most_bytes && is_printable_ascii(*text);
 }
 
 std::optional<json::Value> parse_part(std::string_view encoded) {

@@ -87,13 +87,14 @@ struct Guard::Parts {
       : settings(std::move(from)),
         clock(our_clock),
         url(split(settings.resource.public_url)),
+        metadata_path(std::string(kMetadata) + url.path),
         revocations(settings.serve_when_stale ? 0 : settings.max_staleness),
         keys(key_options(settings)),
         verifier(verifier_options(settings), keys, settings.follow_feed ? &revocations : nullptr),
         identity(settings.identity, url.base + url.path, settings.resource.id,
                  read_key(settings.identity_key)),
         journal(settings.evidence, random),
-        judge(settings, verifier, sdk::Challenger(url.base + std::string(kMetadata) + url.path),
+        judge(settings, verifier, sdk::Challenger(url.base + metadata_path),
               [this](std::string_view id) { return feed ? feed->agent(id) : nullptr; }),
         policy(settings.policy,
                [this](std::shared_ptr<const sdk::Policy> read) { judge.use(std::move(read)); }),
@@ -130,8 +131,7 @@ struct Guard::Parts {
   // What the guard itself has at its own addresses; nothing where it has none.
   std::optional<http::Response> own_page(const http::Request& request) const {
     if (request.method != "GET" && request.method != "HEAD") return std::nullopt;
-    if (request.path == kMetadata || request.path == std::string(kMetadata) + url.path)
-      return public_json(metadata);
+    if (request.path == kMetadata || request.path == metadata_path) return public_json(metadata);
     if (request.path == kKeys) return public_json(identity.key_set());
     if (!settings.health) return std::nullopt;
     if (request.path == "/livez") return http::text_response(200, "alive\n");
@@ -209,12 +209,13 @@ struct Guard::Parts {
 
   // Asked while the exchange lasts; the end is remembered once.
   std::function<bool()> permission(Ruling ruling) {
-    auto kept = std::make_shared<Ruling>(std::move(ruling));
-    return [this, kept] {
-      const auto refusal = judge.ended(kept->token, now());
+    auto token = std::make_shared<const std::string>(ruling.token);
+    auto kept = std::make_shared<Record>(std::move(ruling.record));
+    return [this, token, kept] {
+      const auto refusal = judge.ended(*token, now());
       if (!refusal) return true;
       if (settings.shadow) return true;
-      Record record = std::move(kept->record);
+      Record record = std::move(*kept);
       record.event = "resource.cut";
       record.time = now();
       record.allowed = false;
@@ -227,6 +228,7 @@ struct Guard::Parts {
   const Settings settings;
   Clock& clock;
   const PublicUrl url;
+  const std::string metadata_path;
   sdk::Revocations revocations;
   sdk::KeySource keys;
   sdk::Verifier verifier;

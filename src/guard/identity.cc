@@ -50,9 +50,13 @@ bool is_ours(std::string_view header_name) {
 
 std::string header_safe(std::string_view text) {
   static constexpr char kDigits[] = "0123456789ABCDEF";
+  const auto is_safe = [](char letter) {
+    return letter > 0x20 && letter < 0x7f && letter != '%' && letter != ',';
+  };
+  if (std::all_of(text.begin(), text.end(), is_safe)) return std::string(text);
   std::string out;
   for (const char letter : text) {
-    if (letter > 0x20 && letter < 0x7f && letter != '%' && letter != ',') {
+    if (is_safe(letter)) {
       out.push_back(letter);
     } else {
       const auto byte = static_cast<unsigned char>(letter);
@@ -80,6 +84,7 @@ Identity::Identity(IdentityStyle style, std::string issuer, std::string audience
 std::vector<std::pair<std::string, std::string>> Identity::headers(const sdk::Delegation* delegation,
                                                                    sdk::Milliseconds now) const {
   std::vector<std::pair<std::string, std::string>> headers;
+  headers.reserve(6);
   const auto add = [&](const char* name, std::string value) { headers.emplace_back(name, std::move(value)); };
   const bool plain = delegation != nullptr && style_ == IdentityStyle::kHeaders;
   const bool is_signed = delegation != nullptr && style_ == IdentityStyle::kSigned;

@@ -163,7 +163,7 @@ void Judge::settle(Ruling& ruling, sdk::AuthzenAnswer said) const {
          is_denied ? "the external decision point says no" : "the external decision point gave no answer");
 }
 
-std::optional<sdk::Refusal> Judge::ended(const std::string& token, sdk::Milliseconds now) {
+std::optional<sdk::Refusal> Judge::ended(std::string_view token, sdk::Milliseconds now) {
   const sdk::Verdict verdict = verifier_.verify(token, now);
   return verdict ? std::nullopt : std::optional(verdict.refusal);
 }

@@ -23,7 +23,7 @@ struct Ruling {
   int64_t retry_after = 0;   // seconds; 0: none
   // Who asks; null: nobody who could prove it.
   std::shared_ptr<const sdk::Delegation> who;
-  std::string token;  // as sent; empty where it is not good
+  std::string_view token;  // within what was asked; empty where it is not good
   // Allowed if the external decision point agrees to all of these; empty: nobody else is asked.
   std::vector<std::string> external_requests;
   sdk::Authzen external;
@@ -51,7 +51,7 @@ class Judge {
   // What the external decision point said of a ruling that wanted to know.
   void settle(Ruling& ruling, sdk::AuthzenAnswer said) const;
   // What was allowed with this token and may be going on still: nothing, or why it must end.
-  std::optional<sdk::Refusal> ended(const std::string& token, sdk::Milliseconds now);
+  std::optional<sdk::Refusal> ended(std::string_view token, sdk::Milliseconds now);
 
   // True if the last token could not be judged for want of keys.
   bool lacks_keys() const { return lacks_keys_; }

@@ -30,7 +30,8 @@ bool is_fit(std::string_view text) {
   const auto is_control = [](char letter) {
     return static_cast<unsigned char>(letter) < ' ' || letter == '\x7F';
   };
-  return text.size() <= kMaxText && std::none_of(text.begin(), text.end(), is_control) && is_utf8(text);
+  return text.size() <= kMaxText &&
+         (is_printable_ascii(text) || (std::none_of(text.begin(), text.end(), is_control) && is_utf8(text)));
 }
 
 void append_bounded(std::string& out, std::string_view text) {

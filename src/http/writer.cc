@@ -7,6 +7,8 @@
 #include <chrono>
 #include <cstdio>
 
+#include "base/bytes.h"
+
 namespace behalf::http {
 namespace {
 
@@ -35,10 +37,11 @@ bool is_safe(const Header& header) {
   const bool name = !header.name.empty() &&
                     std::all_of(header.name.begin(), header.name.end(),
                                 [](char letter) { return letter > 0x20 && letter < 0x7f && letter != ':'; });
-  return name && std::all_of(header.value.begin(), header.value.end(), [](char letter) {
-           const auto byte = static_cast<unsigned char>(letter);
-           return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
-         });
+  return name && (is_printable_ascii(header.value) ||
+                  std::all_of(header.value.begin(), header.value.end(), [](char letter) {
+                    const auto byte = static_cast<unsigned char>(letter);
+                    return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
+                  }));
 }
 
 void append_number(std::string& out, size_t number) {

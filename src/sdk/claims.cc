@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/bytes.h"
 #include "base/ordered_id.h"
 
 namespace behalf::sdk {
@@ -20,8 +21,7 @@ Refused<Refusal> actor_malformed() { return Refused<Refusal>{Refusal::kActorMalf
 // A name is printable ASCII without more ado: what is compared, logged and sent on in headers.
 bool is_name(const json::Value& value) {
   const std::string* text = value.string();
-  return text != nullptr && !text->empty() && text->size() <= kMaxNameBytes &&
-         std::all_of(text->begin(), text->end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
+  return text != nullptr && !text->empty() && text->size() <= kMaxNameBytes && is_printable_ascii(*text);
 }
 
 Result<std::string, Refusal> required_name(const json::Value& claims, std::string_view name) {

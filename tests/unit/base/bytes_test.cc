@@ -107,6 +107,21 @@ TEST(Bytes, utf8_is_well_formed_or_refused) {
   for (const std::string_view text : kBad) EXPECT_FALSE(is_utf8(text)) << hex(text);
 }
 
+TEST(PrintableAscii, is_asked_of_every_byte_wherever_it_stands) {
+  EXPECT_TRUE(is_printable_ascii(""));
+  for (size_t size = 1; size <= 20; ++size) {
+    for (size_t place = 0; place < size; ++place) {
+      for (int byte = 0; byte < 256; ++byte) {
+        for (const char other : {' ', '~', 'a'}) {
+          std::string text(size, other);
+          text[place] = static_cast<char>(byte);
+          ASSERT_EQ(is_printable_ascii(text), byte >= 0x20 && byte <= 0x7e) << hex(text);
+        }
+      }
+    }
+  }
+}
+
 TEST(OneLine, nothing_in_a_text_moves_or_hides) {
   const std::pair<std::string, std::string> kTexts[] = {
       {"plain", "plain"},
