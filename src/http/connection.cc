@@ -3,6 +3,8 @@
 // Every phase has a deadline, kept as a tick number and compared once a tick for all connections: a timer for
 // each operation costs a sixth of the throughput. Refusals end in kLingering: closing over unread bytes would
 // reset the connection and take the answer with it (RFC 9112 §9.6).
+#include <string.h>
+
 #include <algorithm>
 
 #include "http/worker.h"
@@ -232,6 +234,11 @@ Seconds Connection::patience(Seconds usual) const {
 
 void Connection::release_memory() {
   wire_.release_memory();
+  for (std::string* text : {&output_, &request_.body, &request_.query}) {
+    explicit_bzero(text->data(), text->size());
+    text->clear();
+  }
+  request_.headers.clear();
   if (output_.capacity() > Wire::kIdleBytes) output_ = std::string();
   if (request_.body.capacity() > Wire::kIdleBytes) request_.body = std::string();
   plan_.reset();

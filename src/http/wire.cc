@@ -1,6 +1,7 @@
 #include "http/wire.h"
 
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -49,6 +50,7 @@ Awaitable<bool> Wire::fill(size_t room) {
   }
   if (failure || count == 0) co_return false;
   end_ += count;
+  used_ = std::max(used_, end_);
   co_return true;
 }
 
@@ -117,6 +119,9 @@ bool Wire::is_quiet() {
 }
 
 void Wire::release_memory() {
+  // Credentials stand in what was read (RFC 6749 §2.3.1); what has not been looked at yet stays.
+  explicit_bzero(input_.data(), begin_ == end_ ? used_ : begin_);
+  if (begin_ == end_) used_ = 0;
   if (begin_ == end_ && input_.size() > kIdleBytes) {
     input_ = std::vector<char>(kInputBytes);
     begin_ = end_ = 0;

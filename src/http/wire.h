@@ -48,6 +48,7 @@ class Wire {
   bool peer_left();
   // True if nothing has arrived and the peer is still there: an idle connection that can be used again.
   bool is_quiet();
+  // Between two requests: keeps little, and nothing of what was read.
   void release_memory();
 
   Socket socket;
@@ -59,6 +60,7 @@ class Wire {
   std::vector<char> input_;
   size_t begin_ = 0;
   size_t end_ = 0;
+  size_t used_ = 0;  // nothing was ever read behind this since it was last wiped
 };
 
 }  // namespace behalf::http
