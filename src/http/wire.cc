@@ -120,7 +120,7 @@ bool Wire::is_quiet() {
 
 void Wire::release_memory() {
   // Credentials stand in what was read (RFC 6749 §2.3.1); what has not been looked at yet stays.
-  explicit_bzero(input_.data(), begin_ == end_ ? used_ : begin_);
+  if (!input_.empty()) explicit_bzero(input_.data(), begin_ == end_ ? used_ : begin_);
   if (begin_ == end_) used_ = 0;
   if (begin_ == end_ && input_.size() > kIdleBytes) {
     input_ = std::vector<char>(kInputBytes);
