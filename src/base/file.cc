@@ -1,5 +1,7 @@
 #include "base/file.h"
 
+#include <string.h>
+
 #include <fstream>
 
 namespace behalf {
@@ -13,6 +15,7 @@ std::optional<std::string> read_file(const std::string& path, size_t max_bytes) 
     text.append(piece, static_cast<size_t>(file.gcount()));
     if (text.size() > max_bytes) return std::nullopt;
   }
+  explicit_bzero(piece, sizeof piece);  // keys are read this way, and a stack is not wiped by itself
   return text;
 }
 
