@@ -14,7 +14,9 @@ namespace behalf::store {
 
 struct TextHash {
   using is_transparent = void;
-  size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>{}(text); }
+  // Not noexcept: that is how the library is told to keep each hash beside its key, and not to compute it
+  // again for every key it passes on the way to another.
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
 };
 template <class T>
 using ById = std::unordered_map<std::string, std::shared_ptr<const T>, TextHash, std::equal_to<>>;

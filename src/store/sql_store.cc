@@ -67,6 +67,21 @@ Node read_node(const Row& row) {
   return node;
 }
 
+// The ways into the lineage, run by run (docs/decisions/0010-indexes-in-runs.md). $1 is a node or a grant; a
+// run that holds nothing any more costs nothing.
+#define RUNS_FROM(first, of_index)                                                                 \
+  "runs (n) AS (SELECT (SELECT min(run) FROM nodes WHERE " of_index " AND run >= coalesce((" first \
+  "), 0)) UNION ALL SELECT (SELECT min(run) FROM nodes WHERE " of_index                            \
+  " AND run > n) FROM runs "                                                                       \
+  "WHERE n IS NOT NULL)"
+#define RUNS_OF_LINEAGE RUNS_FROM("SELECT run FROM nodes WHERE id = $1", "parent_id IS NOT NULL")
+#define IN_LINEAGE                                                                                         \
+  "run = n AND substr(root_id, 19) = substr(coalesce((SELECT root_id FROM nodes WHERE id = $1), $1), 19) " \
+  "AND root_id = coalesce((SELECT root_id FROM nodes WHERE id = $1), $1) AND parent_id IS NOT NULL "
+#define RUNS_OF_GRANT RUNS_FROM("SELECT run FROM grants WHERE id = $1", "grant_id IS NOT NULL")
+#define IN_GRANT \
+  "run = n AND substr(grant_id, 19) = substr($1, 19) AND grant_id = $1 AND grant_id IS NOT NULL "
+
 #define GRANT_COLUMNS \
   "id, user_id, client_id, agent_id, expires_at, last_used_at, ended_at, ended_cause, document"
 
@@ -310,11 +325,11 @@ std::vector<Grant> SqlTransaction::list_grants(const GrantFilter& filter) {
 
 void SqlTransaction::insert_grant(const Grant& grant) {
   constexpr Statement kInsert{
-      "INSERT INTO grants (id, user_id, client_id, agent_id, expires_at, document) VALUES ($1, $2, $3, $4, "
-      "$5, $6)"};
+      "INSERT INTO grants (id, user_id, client_id, agent_id, expires_at, document, run) VALUES ($1, $2, $3, "
+      "$4, $5, $6, $7)"};
   const std::string document = write_document(grant);
   database_.execute(kInsert, {grant.id.text(), grant.user.text(), grant.client.text(), grant.agent.text(),
-                              grant.expires_at.milliseconds, document});
+                              grant.expires_at.milliseconds, document, writing_->run()});
   writing_->grants.put(grant.id.text(), std::make_shared<const Grant>(grant));
 }
 
@@ -362,8 +377,8 @@ std::vector<Node> SqlTransaction::list_lineage(const NodeId& root, size_t limit)
   std::vector<Node> nodes;
   constexpr Statement kRoot{"SELECT " NODE_COLUMNS " FROM nodes WHERE id = $1"};
   database_.query(kRoot, {root.text()}, [&](const Row& row) { nodes.push_back(read_node(row)); });
-  constexpr Statement kBelow{"SELECT " NODE_COLUMNS
-                             " FROM nodes WHERE root_id = $1 AND parent_id IS NOT NULL ORDER BY id LIMIT $2"};
+  constexpr Statement kBelow{"WITH RECURSIVE " RUNS_OF_LINEAGE "SELECT " NODE_COLUMNS
+                             " FROM runs, nodes WHERE " IN_LINEAGE "ORDER BY id LIMIT $2"};
   database_.query(kBelow, {root.text(), static_cast<int64_t>(limit)}, [&](const Row& row) {
     if (nodes.size() < limit) nodes.push_back(read_node(row));
   });
@@ -384,8 +399,8 @@ std::vector<std::shared_ptr<const Node>> SqlTransaction::list_status_places(int6
 
 std::vector<Node> SqlTransaction::list_grant_nodes(const GrantId& grant, size_t limit) {
   std::vector<Node> nodes;
-  constexpr Statement kList{"SELECT " NODE_COLUMNS
-                            " FROM nodes WHERE grant_id = $1 AND grant_id IS NOT NULL ORDER BY id LIMIT $2"};
+  constexpr Statement kList{"WITH RECURSIVE " RUNS_OF_GRANT "SELECT " NODE_COLUMNS
+                            " FROM runs, nodes WHERE " IN_GRANT "ORDER BY id LIMIT $2"};
   database_.query(kList, {grant.text(), static_cast<int64_t>(limit)},
                   [&](const Row& row) { nodes.push_back(read_node(row)); });
   return nodes;
@@ -394,21 +409,22 @@ std::vector<Node> SqlTransaction::list_grant_nodes(const GrantId& grant, size_t 
 std::shared_ptr<const Node> SqlTransaction::insert_node(Node node) {
   constexpr Statement kInsert{
       "INSERT INTO nodes (id, kind, root_id, parent_id, grant_id, secret_hash, issued_at, expires_at, "
-      "document) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
+      "document, run) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"};
   const std::string document = write_document(node);
   database_.execute(kInsert,
                     {node.id.text(), name_of(node.kind), node.root.text(), nullable(node.parent.text()),
                      nullable(node.grant.text()), nullable(node.secret_hash), node.issued_at.milliseconds,
-                     node.expires_at.milliseconds, document});
+                     node.expires_at.milliseconds, document, writing_->run()});
   if (node.kind == NodeKind::kAccessToken) remember_hidden(node);
   if (node.status_place) {
     constexpr Statement kPlace{"INSERT INTO status_places (place, node_id, kept_until) VALUES ($1, $2, $3)"};
     database_.execute(kPlace, {*node.status_place, node.id.text(), node.expires_at.milliseconds});
   }
   auto kept = std::make_shared<const Node>(std::move(node));
+  // A code comes back at once. Most access tokens never do: keeping each would cost more memory traffic than
+  // reading the few that are asked about.
   if (kept->kind == NodeKind::kCode) writing_->codes.put(kept->id.text(), kept);
-  cache(kept);
   return kept;
 }
 
@@ -453,12 +469,14 @@ std::vector<Node> SqlTransaction::end_subtree(const NodeId& id, UnixTime now, st
   writing_->endings = true;
   std::vector<Node> ended;
   constexpr Statement kEnd{
-      "WITH RECURSIVE below (id, root_id) AS ("
-      "  SELECT id, root_id FROM nodes WHERE id = $1"
+      "WITH RECURSIVE " RUNS_OF_LINEAGE
+      ", lineage (id, parent_id) AS MATERIALIZED (SELECT id, parent_id FROM runs, nodes WHERE " IN_LINEAGE
+      "), below (id) AS ("
+      "SELECT id FROM nodes WHERE id = $1"
       // All of a lineage, also when its root (a code, say) expired long ago and was purged.
-      "  UNION SELECT id, root_id FROM nodes WHERE root_id = $1 AND parent_id IS NOT NULL"
-      "  UNION SELECT nodes.id, nodes.root_id FROM nodes, below"
-      "  WHERE nodes.root_id = below.root_id AND nodes.parent_id = below.id) "
+      " UNION SELECT id FROM lineage WHERE NOT EXISTS (SELECT 1 FROM nodes WHERE id = $1 AND parent_id IS "
+      "NOT NULL)"
+      " UNION SELECT lineage.id FROM lineage, below WHERE lineage.parent_id = below.id) "
       "UPDATE nodes SET ended_at = $2, ended_cause = $3 "
       "WHERE id IN (SELECT id FROM below) AND ended_at IS NULL RETURNING " NODE_COLUMNS};
   database_.query(kEnd, {id.text(), now.milliseconds, cause},
@@ -471,9 +489,10 @@ std::vector<Node> SqlTransaction::end_subtree(const NodeId& id, UnixTime now, st
 std::vector<Node> SqlTransaction::end_grant_nodes(const GrantId& id, UnixTime now, std::string_view cause) {
   writing_->endings = true;
   std::vector<Node> ended;
-  constexpr Statement kEnd{
-      "UPDATE nodes SET ended_at = $2, ended_cause = $3 WHERE grant_id = $1 AND grant_id IS NOT NULL "
-      "AND ended_at IS NULL AND expires_at > $2 RETURNING " NODE_COLUMNS};
+  constexpr Statement kEnd{"WITH RECURSIVE " RUNS_OF_GRANT
+                           "UPDATE nodes SET ended_at = $2, ended_cause = $3 WHERE id IN (SELECT id FROM "
+                           "runs, nodes WHERE " IN_GRANT
+                           ") AND ended_at IS NULL AND expires_at > $2 RETURNING " NODE_COLUMNS};
   database_.query(kEnd, {id.text(), now.milliseconds, cause},
                   [&](const Row& row) { ended.push_back(read_node(row)); });
   forget(ended);

@@ -65,6 +65,10 @@ struct WriterState {
   bool registry_changed = false;
   bool endings = false;
 
+  // What is issued now belongs to this part of the log (docs/decisions/0010-indexes-in-runs.md).
+  int64_t run() const { return sequence / kRunLength; }
+  static constexpr int64_t kRunLength = 512;
+
   int64_t revocation = 0;      // the newest
   int64_t status_place = 0;    // the next
   RevocationList revocations;  // written by this batch

@@ -16,7 +16,7 @@ namespace behalf::store {
 namespace {
 
 using Statement = Database::Statement;
-constexpr int64_t kSchemaVersion = 2;
+constexpr int64_t kSchemaVersion = 3;
 constexpr size_t kFetchLimit = 4096;
 
 void prepare_schema(Database& database) {

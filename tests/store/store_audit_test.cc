@@ -220,7 +220,7 @@ TEST_P(AuditStore, AStoreOfANewerReleaseIsRefused) {
     EXPECT_NE(std::string(refusal.what()).find("newer"), std::string::npos) << refusal.what();
     EXPECT_NE(std::string(refusal.what()).find("99"), std::string::npos) << refusal.what();
   }
-  run_sql("UPDATE schema_version SET version = 2");
+  run_sql("UPDATE schema_version SET version = 3");
   reopen();
   EXPECT_EQ(verified_length(whole_log(store())), 1) << "the refusal changed nothing";
 }

@@ -401,5 +401,75 @@ TEST_P(LineageStore, ALineageAndAGrantListTheirNodesInOrder) {
   EXPECT_EQ(ask_reader(of_grant("", 10)), Ids{});
 }
 
+// The indexes of the lineage are searched run by run (docs/decisions/0010): an end reaches all of them, also
+// over runs of which nothing is left, and a list is in order whatever run a node is in.
+TEST_P(LineageStore, AnEndReachesEveryRunOfTheLog) {
+  const auto later = [&] {
+    run([](Transaction& transaction) {
+      for (int i = 0; i < 600; ++i) transaction.append_audit(make_record("e"), kNow);
+    });
+  };
+  const auto insert = [&](Node node) {
+    run([&](Transaction& transaction) { transaction.insert_node(node); });
+  };
+  Node root = make_node("50", NodeKind::kCode, "50", "", "g");
+  root.expires_at = kNow;
+  later();
+  run([&](Transaction& transaction) {
+    transaction.insert_grant(make_grant("g", "u", "c", "a"));
+    transaction.insert_node(root);
+  });
+  insert(make_node("40", NodeKind::kAccessToken, "50", "50", "g"));
+  later();
+  Node gone = make_node("60", NodeKind::kAccessToken, "60", "", "g");
+  gone.expires_at = kNow;
+  insert(gone);
+  later();
+  insert(make_node("30", NodeKind::kAccessToken, "50", "40", "g"));
+  insert(make_node("99", NodeKind::kAccessToken, "99", "", "other"));
+  later();
+  insert(make_node("20", NodeKind::kAccessToken, "50", "30", "g"));
+  insert(make_node("21", NodeKind::kAccessToken, "50", "50", "g"));
+  run([](Transaction& transaction) { EXPECT_EQ(transaction.purge(kNow + Seconds{1}, 10), 2U); });
+  reopen();
+  EXPECT_EQ(ask_reader([](ReadTransaction& t) { return ids_of(t.list_lineage(NodeId("50"s), 10)); }),
+            (Ids{"20", "21", "30", "40"}));
+  EXPECT_EQ(ask_reader([](ReadTransaction& t) { return ids_of(t.list_grant_nodes(GrantId("g"s), 3)); }),
+            (Ids{"20", "21", "30"}));
+  EXPECT_EQ(ids_of(end_subtree("30", kNow, "hop")), (Ids{"20", "30"}));
+  EXPECT_EQ(ids_of(end_subtree("50", kNow, "root")), (Ids{"21", "40"}));
+  later();
+  insert(make_node("10", NodeKind::kRefreshToken, "10", "", "g"));
+  std::vector<Node> ended;
+  run([&](Transaction& transaction) { ended = transaction.end_grant_nodes(GrantId("g"s), kNow, "grant"); });
+  EXPECT_EQ(ids_of(ended), (Ids{"10"}));
+  EXPECT_FALSE(is_ended("99"));
+}
+
+TEST_P(LineageStore, AStoreOfTheSecondSchemaIsMigratedWithItsLineages) {
+  run([](Transaction& transaction) {
+    transaction.insert_grant(make_grant("g", "u", "c", "a"));
+    transaction.insert_node(make_node("1", NodeKind::kCode, "1", "", "g"));
+    transaction.insert_node(make_node("2", NodeKind::kAccessToken, "1", "1", "g"));
+    for (int i = 0; i < 1200; ++i) transaction.append_audit(make_record("e"), kNow);
+  });
+  close();
+  run_sql(
+      "DROP INDEX nodes_by_root; DROP INDEX nodes_by_grant; ALTER TABLE nodes DROP COLUMN run; "
+      "ALTER TABLE grants DROP COLUMN run; "
+      "CREATE INDEX nodes_by_root ON nodes (root_id, id) WHERE parent_id IS NOT NULL; "
+      "CREATE INDEX nodes_by_grant ON nodes (grant_id, id) WHERE grant_id IS NOT NULL; "
+      "UPDATE schema_version SET version = 2");
+  reopen();
+  run([](Transaction& transaction) {
+    transaction.insert_node(make_node("3", NodeKind::kAccessToken, "1", "2", "g"));
+    transaction.insert_node(make_node("4", NodeKind::kAccessToken, "1", "1", "g"));
+  });
+  EXPECT_EQ(ids_of(end_subtree("2", kNow, "hop")), (Ids{"2", "3"}));
+  std::vector<Node> ended;
+  run([&](Transaction& transaction) { ended = transaction.end_grant_nodes(GrantId("g"s), kNow, "grant"); });
+  EXPECT_EQ(ids_of(ended), (Ids{"1", "4"}));
+}
+
 }  // namespace
 }  // namespace behalf::test
