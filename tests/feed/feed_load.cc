@@ -264,11 +264,26 @@ Prepared fill(const Server& server, const Options& options) {
       }
     }
   });
+  // The rest, as agents at work leave it: tokens of a thousand lineages under as many grants, in no order,
+  // each with its record in the log.
   constexpr int kBatch = 5000;
+  constexpr size_t kLineages = 1000;
+  std::vector<std::pair<NodeId, GrantId>> lineages;
+  for (size_t i = 0; i < kLineages; ++i)
+    lineages.emplace_back(make_ordered_id(now, random), make_ordered_id(now, random));
+  AuditRecord record;
+  record.event = "token.token-exchange";
   for (int done = 0; done < options.tokens; done += kBatch) {
     store.run([&](store::Transaction& transaction) {
-      for (int i = done; i < std::min(done + kBatch, options.tokens); ++i)
-        transaction.insert_node(node_of(i));
+      for (int i = done; i < std::min(done + kBatch, options.tokens); ++i) {
+        Node node = node_of(i);
+        const auto& [root, grant] = lineages[static_cast<size_t>(i) * 7919 % kLineages];
+        node.root = node.parent = root;
+        node.grant = grant;
+        record.grant = grant.text();
+        transaction.insert_node(std::move(node));
+        transaction.append_audit(record, now);
+      }
     });
   }
   return prepared;
