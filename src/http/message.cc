@@ -191,6 +191,8 @@ std::string_view reason_phrase(int status) {
 
 std::optional<Form> Form::parse(std::string_view text) {
   Form form;
+  form.fields_.reserve(std::min<size_t>(
+      kMaxFields, text.empty() ? 0 : 1 + static_cast<size_t>(std::count(text.begin(), text.end(), '&'))));
   while (!text.empty()) {
     const size_t end = std::min(text.find('&'), text.size());
     const std::string_view pair = text.substr(0, end);

@@ -20,6 +20,7 @@ class Headers {
   const std::string* find(std::string_view name) const;
   size_t count(std::string_view name) const;
   void add(std::string_view name, std::string_view value) {
+    if (list_.empty()) list_.reserve(kUsual);
     list_.push_back({std::string(name), std::string(value)});
   }
   // Replaces every value of that name.
@@ -28,6 +29,7 @@ class Headers {
   const std::vector<Header>& list() const { return list_; }
 
  private:
+  static constexpr size_t kUsual = 8;
   std::vector<Header> list_;
 };
 

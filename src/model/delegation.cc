@@ -68,7 +68,7 @@ Result<ScopeSet, ScopeRefusal> narrow_scope(const std::optional<ScopeSet>& reque
                                             std::initializer_list<const ScopeSet*> ceilings) {
   ScopeSet most = parent;
   for (const ScopeSet* ceiling : ceilings) {
-    if (ceiling != nullptr) most = most.intersect(*ceiling);
+    if (ceiling != nullptr) most.keep_only(*ceiling);
   }
   if (requested && !requested->empty()) {
     if (!requested->is_at_most(parent)) return Refused{ScopeRefusal::kWidening};

@@ -438,7 +438,7 @@ Result<Client, std::string> parse_client(const json::Value& value, Detail detail
     reader.complain("authorization_code needs redirect_uris");
   }
   client.scopes = reader.scopes("scopes", Reader::ServerScopes::kAllowed);
-  if (client.is_public() && !client.scopes.intersect(server_scopes()).empty()) {
+  if (client.is_public() && client.scopes.shares_any(server_scopes())) {
     reader.complain("a public client (auth_method none) cannot have scopes of this server");
   }
   client.agent = AgentId(reader.text("agent"));

@@ -48,6 +48,15 @@ ScopeSet ScopeSet::intersect(const ScopeSet& other) const {
   return result;
 }
 
+bool ScopeSet::shares_any(const ScopeSet& other) const {
+  return std::any_of(tokens_.begin(), tokens_.end(),
+                     [&](const std::string& token) { return other.contains(token); });
+}
+
+void ScopeSet::keep_only(const ScopeSet& other) {
+  std::erase_if(tokens_, [&](const std::string& token) { return !other.contains(token); });
+}
+
 ScopeSet ScopeSet::without(const ScopeSet& other) const {
   ScopeSet result;
   result.tokens_.reserve(size());

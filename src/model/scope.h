@@ -24,7 +24,9 @@ class ScopeSet {
   size_t size() const { return tokens_.size(); }
   bool contains(std::string_view token) const;
   bool is_at_most(const ScopeSet& other) const;  // subset
+  bool shares_any(const ScopeSet& other) const;
   ScopeSet intersect(const ScopeSet& other) const;
+  void keep_only(const ScopeSet& other);  // intersect(), in place
   ScopeSet without(const ScopeSet& other) const;
   ScopeSet unite(const ScopeSet& other) const;
   void add(std::string_view token);

@@ -45,18 +45,22 @@ Answer<std::shared_ptr<const Resource>> read_target(const Call& call, const http
 
 Answer<ScopeSet> narrow(store::ReadTransaction& transaction, const std::optional<ScopeSet>& requested,
                         const ScopeSet& parent, const ScopeCeilings& ceilings) {
-  ScopeSet most = ceilings.resource->scope_set().intersect(ceilings.client->scopes);
+  ScopeSet most = ceilings.resource->scope_set();
+  most.keep_only(ceilings.client->scopes);
   for (const Actor& actor : ceilings.chain->actors) {
     if (actor.kind != ActorKind::kAgent) continue;
     const auto agent = transaction.find_agent(AgentId(actor.id));
-    most = agent == nullptr ? ScopeSet{} : most.intersect(agent->scopes);
+    if (agent == nullptr)
+      most = {};
+    else
+      most.keep_only(agent->scopes);
   }
   if (ceilings.subject->kind == SubjectKind::kUser) {
     const auto user = transaction.find_user(UserId(ceilings.subject->id));
     if (user == nullptr)
       most = {};
     else if (user->entitlements)
-      most = most.intersect(*user->entitlements);
+      most.keep_only(*user->entitlements);
   }
   auto granted = narrow_scope(requested, parent, {&most});
   if (granted) return std::move(granted).value();
@@ -77,7 +81,7 @@ ScopeSet server_scope_ceiling(store::ReadTransaction& transaction, const Client&
 ScopeSet still_allowed(store::ReadTransaction& transaction, const Node& node, const Resource* resource) {
   const auto client = transaction.find_client(node.client);
   if (client == nullptr) return {};
-  if (!node.scope.intersect(server_scopes()).empty()) {
+  if (node.scope.shares_any(server_scopes())) {
     return node.scope.intersect(server_scope_ceiling(transaction, *client, node.subject));
   }
   if (resource == nullptr) return {};  // it was taken out of the registry

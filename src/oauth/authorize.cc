@@ -316,7 +316,7 @@ class Reading {
       const ScopeSet here = request_.scopes.intersect(resource->scope_set());
       if (here.empty()) continue;
       if (here == request_.scopes) knows_all.push_back(resource);
-      if (!here.intersect(seen).empty()) is_ambiguous = true;
+      if (here.shares_any(seen)) is_ambiguous = true;
       seen = seen.unite(here);
       knows_some.push_back(resource);
     }

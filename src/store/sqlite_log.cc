@@ -158,6 +158,9 @@ const char* gathering_vfs() {
   static std::mutex mutex;
   static sqlite3_vfs vfs;
   const std::lock_guard lock(mutex);
+  // Counting what it allocates takes a lock for each allocation, and nobody reads the count. Refused, and of
+  // no harm, where SQLite is already in use.
+  if (vfs.pAppData == nullptr) sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   sqlite3_vfs* system = sqlite3_vfs_find(nullptr);
   if (system == nullptr) return nullptr;
   if (vfs.pAppData == system) return kName;

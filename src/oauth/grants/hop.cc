@@ -155,7 +155,7 @@ class Hop {
     call_.audit.chain = subject_->chain;
     if (subject_->subject.kind == SubjectKind::kUser) call_.audit.user = subject_->subject.id;
     if (subject_->is_actor_token) return bad_subject("subject_is_actor_token");
-    if (!subject_->scope.intersect(server_scopes()).empty()) return bad_subject("subject_is_server_token");
+    if (subject_->scope.shares_any(server_scopes())) return bad_subject("subject_is_server_token");
     const std::string_view dead = why_dead(transaction_, *subject_, call_.now);
     if (!dead.empty()) {
       auto refusal = bad_subject("subject_" + std::string(dead));

@@ -46,6 +46,13 @@ TEST(Scope, set_algebra) {
   const ScopeSet left{"a", "b", "c"};
   const ScopeSet right{"b", "c", "d"};
   EXPECT_EQ(left.intersect(right), (ScopeSet{"b", "c"}));
+  for (const auto& [one, other] : {std::pair(left, right), std::pair(right, left), std::pair(left, left),
+                                   std::pair(left, ScopeSet{}), std::pair(left, ScopeSet{"x"})}) {
+    ScopeSet kept = one;
+    kept.keep_only(other);
+    EXPECT_EQ(kept, one.intersect(other));
+    EXPECT_EQ(one.shares_any(other), !kept.empty());
+  }
   EXPECT_EQ(left.unite(right), (ScopeSet{"a", "b", "c", "d"}));
   EXPECT_EQ(left.without(right), ScopeSet{"a"});
   EXPECT_FALSE(left.is_at_most(right));
