@@ -36,22 +36,26 @@ std::string_view describe(JwtFault fault);
 class EncodedJwt {
  public:
   static Result<EncodedJwt, JwtFault> parse(std::string_view compact);
-  const json::Value& header() const { return content_->header; }
+  const json::Value& header() const { return content_->header->members; }
   const json::Value& unproved_claims() const { return content_->claims; }
   // `typ` lower-cased without "application/"; empty if absent
-  std::string_view type() const { return content_->type; }
+  std::string_view type() const { return content_->header->type; }
 
  private:
   friend class VerifiedJwt;
   friend Result<class VerifiedJwt, JwtFault> verify(const EncodedJwt&, const struct Expectations&,
                                                     std::span<const VerifyingKey>, UnixTime);
+  struct Header {
+    json::Value members;
+    std::string type;
+  };
   struct Content {
     std::string signing_input;
     std::string signature;
-    std::string type;
-    json::Value header;
+    std::shared_ptr<const Header> header;  // many tokens of one issuer have the same
     json::Value claims;
   };
+  static std::shared_ptr<const Header> read_header(std::string_view encoded);
   explicit EncodedJwt(std::shared_ptr<const Content> content) : content_(std::move(content)) {}
   std::shared_ptr<const Content> content_;
 };
@@ -84,14 +88,14 @@ struct Expectations {
 
 class VerifiedJwt {
  public:
-  const json::Value& header() const { return content_->header; }
+  const json::Value& header() const { return content_->header->members; }
   const json::Value& claims() const { return content_->claims; }
   std::string_view subject() const;
   std::string_view issuer() const;
   std::string_view jti() const;
   UnixTime expires_at() const { return expires_at_; }  // of a proof without `exp`: iat + longest_life
   std::string_view key_id() const { return key_id_; }
-  std::string_view type() const { return content_->type; }
+  std::string_view type() const { return content_->header->type; }
 
  private:
   friend Result<VerifiedJwt, JwtFault> verify(const EncodedJwt&, const Expectations&,

@@ -75,6 +75,33 @@ TEST(Jwt, type_must_be_one_that_is_expected) {
   EXPECT_EQ(read_type(reader, ""), JwtFault::kType) << "nothing expected, nothing accepted";
 }
 
+// A thread keeps the last header it read.
+TEST(Jwt, a_header_is_that_of_its_own_token_whatever_was_read_before) {
+  const std::string claims = json::write(good_claims());
+  const std::string good = signed_jwt(es256(), R"({"alg":"ES256","typ":"at+jwt"})", claims);
+  const std::string other = signed_jwt(es256(), R"({"alg":"ES256","typ":"dpop+jwt"})", claims);
+  const std::string long_one =
+      signed_jwt(es256(), R"({"alg":"ES256","typ":"at+jwt","x":")" + std::string(600, 'x') + "\"}", claims);
+  const std::string bad = signed_jwt(es256(), R"({"alg":"ES256","typ":"at+jwt","crit":["exp"]})", claims);
+  const std::string untyped = signed_jwt(es256(), R"({"alg":"ES256","typ":""})", claims);
+  const Reader reader;
+  for (int round = 0; round < 2; ++round) {
+    for (const std::string& before : {good, other, long_one, bad, untyped}) {
+      (void)reader.read(before);
+      EXPECT_EQ(reader.read(good), std::nullopt);
+      EXPECT_EQ(reader.read(good), std::nullopt);
+      (void)reader.read(before);
+      EXPECT_EQ(reader.read(other), JwtFault::kType);
+      (void)reader.read(before);
+      EXPECT_EQ(reader.read(long_one), std::nullopt);
+      (void)reader.read(before);
+      EXPECT_EQ(reader.read(bad), JwtFault::kMalformed);
+      (void)reader.read(before);
+      EXPECT_EQ(reader.read(untyped), JwtFault::kMalformed);
+    }
+  }
+}
+
 TEST(Jwt, sign_leaves_out_an_empty_type) {
   EXPECT_EQ(EncodedJwt::parse(sign_jwt(es256(), "", "{}"))->header().find("typ"), nullptr);
   EXPECT_EQ(EncodedJwt::parse(sign_jwt(es256(), "", "{}"))->type(), "");
