@@ -10,7 +10,6 @@
 #include <boost/beast/http/error.hpp>
 #include <charconv>
 
-#include "base/bytes.h"
 
 namespace behalf::http {
 namespace {
@@ -28,13 +27,6 @@ bool is_host(std::string_view host) {
            (letter >= '0' && letter <= '9') || letter == '.' || letter == '-' || letter == '_' ||
            letter == ':' || letter == '[' || letter == ']';
   });
-}
-
-bool is_field_value(std::string_view value) {
-  return is_printable_ascii(value) || std::all_of(value.begin(), value.end(), [](char letter) {
-           const auto byte = static_cast<unsigned char>(letter);
-           return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
-         });
 }
 
 // Beast has cut the white space off; the bytes behind the view still show whether there was any.

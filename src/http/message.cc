@@ -41,6 +41,13 @@ bool is_unreserved(char letter) {
 
 }  // namespace
 
+bool is_field_value(std::string_view value) {
+  return is_printable_ascii(value) || std::all_of(value.begin(), value.end(), [](char letter) {
+           const auto byte = static_cast<unsigned char>(letter);
+           return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
+         });
+}
+
 const std::string* Headers::find(std::string_view name) const {
   for (const Header& header : list_) {
     if (same_name(header.name, name)) return &header.value;

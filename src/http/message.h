@@ -33,6 +33,9 @@ class Headers {
   std::vector<Header> list_;
 };
 
+// RFC 9110 §5.5: a field's value has no control characters but the tab, so no line break that would end it.
+bool is_field_value(std::string_view value);
+
 // The right-most element of a comma-separated list, over all headers of that name; empty if there is none.
 // What a proxy adds stands there; what is left of it, the client may have written itself.
 std::string_view last_element(const Headers& headers, std::string_view name);

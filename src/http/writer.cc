@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdio>
 
-#include "base/bytes.h"
 
 namespace behalf::http {
 namespace {
@@ -37,11 +36,7 @@ bool is_safe(const Header& header) {
   const bool name = !header.name.empty() &&
                     std::all_of(header.name.begin(), header.name.end(),
                                 [](char letter) { return letter > 0x20 && letter < 0x7f && letter != ':'; });
-  return name && (is_printable_ascii(header.value) ||
-                  std::all_of(header.value.begin(), header.value.end(), [](char letter) {
-                    const auto byte = static_cast<unsigned char>(letter);
-                    return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
-                  }));
+  return name && is_field_value(header.value);
 }
 
 void append_number(std::string& out, size_t number) {
