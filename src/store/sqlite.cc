@@ -262,7 +262,7 @@ class SqliteDatabase final : public Database {
     // Debian compiles secure_delete=ON, which writes freed pages once more. Only keyed hashes of secrets are
     // stored, so wiping what costs no extra write is enough.
     pragma("PRAGMA secure_delete=FAST", nullptr);
-    pragma(role_ == Role::writer ? "PRAGMA cache_size=-65536" : "PRAGMA cache_size=-16384", nullptr);
+    pragma(role_ == Role::writer ? "PRAGMA cache_size=-32768" : "PRAGMA cache_size=-16384", nullptr);
     if (role_ == Role::reader) pragma("PRAGMA query_only=ON", nullptr);
     if (role_ == Role::writer) {
       sqlite3_wal_hook(
