@@ -10,7 +10,6 @@
 #include <boost/beast/http/error.hpp>
 #include <charconv>
 
-
 namespace behalf::http {
 namespace {
 

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdio>
 
-
 namespace behalf::http {
 namespace {
 
