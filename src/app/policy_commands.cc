@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <optional>
@@ -61,15 +62,24 @@ void print(const json::Value& value) { std::printf("%s\n", json::write_pretty(va
 
 // "2026-11-25T12:00:00Z" and nothing else, so that no shell has to know of offsets.
 std::optional<sdk::Milliseconds> parse_time(const std::string& text) {
-  int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, length = 0;
-  if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2dZ%n", &year, &month, &day, &hour, &minute, &second,
-                  &length) != 6 ||
-      static_cast<size_t>(length) != text.size())
-    return std::nullopt;
-  const auto date = std::chrono::year(year) / month / day;
+  constexpr std::string_view kForm = "0000-00-00T00:00:00Z";
+  if (text.size() != kForm.size()) return std::nullopt;
+  const auto number = [&](size_t at, size_t digits) {
+    int value = 0;
+    std::from_chars(text.data() + at, text.data() + at + digits, value);
+    return value;
+  };
+  const int year = number(0, 4);
+  const auto month = static_cast<unsigned>(number(5, 2));
+  const auto day = static_cast<unsigned>(number(8, 2));
+  const int hour = number(11, 2);
+  const int minute = number(14, 2);
+  const int second = number(17, 2);
+  const auto date = std::chrono::year(year) / std::chrono::month(month) / std::chrono::day(day);
   if (!date.ok()) return std::nullopt;
   const int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
   const sdk::Milliseconds time = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000;
+  // Written back it must read the same: so every digit was one, and every hour an hour.
   return rfc3339(UnixTime{time}) == text ? std::optional(time) : std::nullopt;
 }
 

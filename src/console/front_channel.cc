@@ -140,7 +140,7 @@ Task<http::Response> FrontChannel::authorize(http::Request& http_request) {
 
     auto read = oauth::read_authorization_request(call, *form, oauth::Channel::kBrowser);
     if (!read) {
-      const oauth::AuthorizationRefusal refusal = read.reason();
+      const oauth::AuthorizationRefusal& refusal = read.reason();
       if (!refusal.return_to) co_return co_await refuse_with_page(call, refusal.error);
       co_return co_await refuse_to_client(call, *refusal.return_to, refusal.error);
     }

@@ -11,7 +11,6 @@ namespace behalf::console {
 
 using oauth::Call;
 using oauth::ErrorCode;
-using oauth::OAuthError;
 
 Task<http::Response> FrontChannel::show_agents(http::Request& http_request) {
   return oauth::answer(services_, http_request, "agents.show", [this](Call& call) -> Task<http::Response> {
@@ -66,7 +65,7 @@ Task<http::Response> FrontChannel::end_my_grants(Call& call, bool whole_agent) {
       call.audit.grant = grant->id.text();
       call.audit.agent = grant->agent.text();
       call.audit.client = grant->client.text();
-      const Grant given = *grant;
+      const Grant& given = *grant;
       if (oauth::end_grant(call, transaction, given, "revoked_by_person")) ++ended;
       // The page shows what was allowed twice once; taking it back takes all of it back.
       for (const Grant& again : transaction.list_grants(

@@ -10,7 +10,6 @@ namespace behalf::console {
 
 using oauth::Call;
 using oauth::ErrorCode;
-using oauth::OAuthError;
 
 http::Response FrontChannel::login_page(const Call& call, const Visitor& visitor,
                                         const AuthorizationRequest* request, std::string_view username,
