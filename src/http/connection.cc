@@ -21,17 +21,6 @@ constexpr Seconds kBriefTime{2};
 constexpr size_t kDropBytes = 64 * 1024;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
-// The same every time, and made once: under load most answers are this one.
-const Response& come_back() {
-  static const Response later = [] {
-    Response response = json_response(503, R"({"error":"temporarily_unavailable"})");
-    response.headers.set("Retry-After", "1");
-    response.headers.set("Cache-Control", "no-store");
-    return response;
-  }();
-  return later;
-}
-
 }  // namespace
 
 Awaitable<void> Connection::serve(std::unique_ptr<Connection> connection) {
@@ -58,13 +47,15 @@ Awaitable<void> Connection::serve(std::unique_ptr<Connection> connection) {
     } else if (self.worker_.sheds_this_one() && !self.is_vital()) {
       self.phase_ = Phase::kAnswering;
       self.deadline_ = self.request_deadline_;
-      open = co_await self.answer(come_back());
+      open = self.tell_to_come_back();
+      if (!self.unsent_.empty()) open = co_await self.send_rest();
     } else {
       self.phase_ = Phase::kAnswering;
       self.deadline_ = self.request_deadline_;
       self.begin_handler();
       if (!self.plan_) co_await self.wait_for_answer();
-      open = co_await self.answer(std::get<Response>(*self.plan_));
+      open = self.answer_now(std::get<Response>(*self.plan_));
+      if (!self.unsent_.empty()) open = co_await self.send_rest();
     }
     self.release_memory();
   }
@@ -76,17 +67,45 @@ Awaitable<void> Connection::wait_for_answer() {
       [this](auto resume) { waiting_.emplace(std::move(resume)); }, kAwait);
 }
 
-// True if the connection may serve another request.
-Awaitable<bool> Connection::answer(const Response& response) {
-  const bool open = write_response(response);
-  std::string_view rest = output_;
-  // Nearly every answer fits the socket's buffer, and then nothing has to wait.
-  if (!wire_.send_now(rest)) co_return false;
-  if (!rest.empty()) {
-    deadline_ = std::min(deadline_, worker_.tick_within(limits().send_time));
-    const bool sent = co_await wire_.send(rest);
-    if (!sent) co_return false;
+// Sends what the socket takes at once, which is nearly always all of it. True if the connection may serve
+// another request; where something is left in `unsent_`, send_rest() says so.
+bool Connection::begin_sending(std::string_view output, bool stays_open) {
+  unsent_ = output;
+  stays_open_ = stays_open;
+  if (wire_.send_now(unsent_)) return stays_open;
+  unsent_ = {};
+  return false;
+}
+
+bool Connection::answer_now(const Response& response) {
+  const bool stays_open = write_response(response);
+  return begin_sending(output_, stays_open);
+}
+
+// Under load most answers are this one: its text is made once a second, and no memory of this connection's
+// own is used.
+bool Connection::tell_to_come_back() {
+  const bool is_usual =
+      head_.keep_alive && !is_brief() && !worker_.is_stopping() && request_.method != "HEAD";
+  if (!is_usual) return answer_now(come_back());
+  const bool open = begin_sending(worker_.come_back_text(), true);
+  if (!unsent_.empty()) {
+    output_ = unsent_;
+    unsent_ = output_;
   }
+  return open;
+}
+
+Awaitable<bool> Connection::send_rest() {
+  deadline_ = std::min(deadline_, worker_.tick_within(limits().send_time));
+  const bool sent = co_await wire_.send(unsent_);
+  unsent_ = {};
+  co_return sent&& stays_open_;
+}
+
+Awaitable<bool> Connection::answer(const Response& response) {
+  bool open = answer_now(response);
+  if (!unsent_.empty()) open = co_await send_rest();
   co_return open;
 }
 
@@ -273,8 +292,17 @@ Awaitable<int> Connection::receive() {
         break;
       }
     }
-    const int status = co_await fill();
-    if (status != kFine) co_return status;
+    if (wire_.tls) {
+      const int status = co_await fill();
+      if (status != kFine) co_return status;
+      continue;
+    }
+    error_code failure;
+    const size_t count =
+        co_await wire_.socket.async_read_some(wire_.room_to_read(), asio::redirect_error(kAwait, failure));
+    if (timed_out_) co_return 408;
+    if (failure || count == 0) co_return kGone;
+    wire_.took(count);
   }
   const auto head = read_head(wire_.received().substr(0, size), limits(), request_);
   if (!head) co_return head.reason();
@@ -283,6 +311,12 @@ Awaitable<int> Connection::receive() {
   name_peer();
   if (is_brief() && !is_vital()) co_return 503;
   if (!has_body() || worker_.shared().front) co_return kFine;
+  // It has usually come with its head.
+  if (!head_.chunked && head_.content_length <= std::min(wire_.received().size(), limits().body_bytes)) {
+    request_.body = wire_.received().substr(0, head_.content_length);
+    wire_.consume(head_.content_length);
+    co_return kFine;
+  }
   const int status = co_await receive_body(limits().body_bytes);
   co_return status;
 }

@@ -32,16 +32,25 @@ void Wire::make_room(size_t room) {
   if (end_ == input_.size()) input_.resize(std::max(kInputBytes, input_.size() * 2));
 }
 
-Awaitable<bool> Wire::fill(size_t room) {
+asio::mutable_buffer Wire::room_to_read(size_t room) {
   make_room(room);
+  return asio::buffer(input_.data() + end_, input_.size() - end_);
+}
+
+void Wire::took(size_t count) {
+  end_ += count;
+  used_ = std::max(used_, end_);
+}
+
+Awaitable<bool> Wire::fill(size_t room) {
   size_t count = 0;
   error_code failure;
+  const asio::mutable_buffer free = room_to_read(room);
   if (!tls) {
-    count = co_await socket.async_read_some(asio::buffer(input_.data() + end_, input_.size() - end_),
-                                            asio::redirect_error(kAwait, failure));
+    count = co_await socket.async_read_some(free, asio::redirect_error(kAwait, failure));
   } else {
     for (;;) {
-      const TlsStream::Step step = tls->read({input_.data() + end_, input_.size() - end_}, count);
+      const TlsStream::Step step = tls->read({static_cast<char*>(free.data()), free.size()}, count);
       if (step != TlsStream::Step::kWantRead && step != TlsStream::Step::kWantWrite) break;
       const auto ready = step == TlsStream::Step::kWantRead ? Socket::wait_read : Socket::wait_write;
       co_await socket.async_wait(ready, asio::redirect_error(kAwait, failure));
@@ -49,8 +58,7 @@ Awaitable<bool> Wire::fill(size_t room) {
     }
   }
   if (failure || count == 0) co_return false;
-  end_ += count;
-  used_ = std::max(used_, end_);
+  took(count);
   co_return true;
 }
 

@@ -30,6 +30,11 @@ class Wire {
   // Reads what there is behind what is already here, into room for at least `room` bytes if nothing is;
   // false: the connection is closed, broken or cancelled.
   Awaitable<bool> fill(size_t room = kInputBytes);
+  // The two halves of it, for whoever waits at the plain socket itself: nearly all connections do nothing
+  // else most of the time, and each coroutine between them and the socket is memory to be fetched when
+  // something arrives.
+  asio::mutable_buffer room_to_read(size_t room = kInputBytes);
+  void took(size_t count);
   // Sends as much as the socket takes and shortens `bytes` by it; false if the connection is gone.
   bool send_now(std::string_view& bytes);
   Awaitable<bool> send(std::string_view bytes);

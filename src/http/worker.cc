@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "base/environment.h"
 #include "http/writer.h"
@@ -187,8 +188,12 @@ Awaitable<void> Worker::sweep() {
 
 void Worker::tell_time() {
   const int64_t second = SystemClock().now().seconds();
-  if (second != second_) date_ = http_date(second);
+  if (second == second_) return;
   second_ = second;
+  date_ = http_date(second);
+  come_back_text_.clear();
+  if (!write_answer(come_back_text_, come_back(), BodyRule::kSend, Persistence::kKeepAlive, date_))
+    throw std::logic_error("an answer of our own cannot be sent");
 }
 
 }  // namespace behalf::http

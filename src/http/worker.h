@@ -68,6 +68,8 @@ class Worker final : public Loop {
   asio::io_context& io() { return io_; }
   bool is_stopping() const { return stopping_; }
   const std::string& date() const { return date_; }
+  // come_back() as it is sent on a connection that stays.
+  const std::string& come_back_text() const { return come_back_text_; }
   uint64_t tick() const { return tick_; }
   // A deadline that is not before the span is over, and one that is not after.
   uint64_t tick_in(Seconds span) const {
@@ -106,6 +108,7 @@ class Worker final : public Loop {
   uint64_t tick_ = 0;
   int64_t second_ = 0;
   std::string date_;
+  std::string come_back_text_;
   bool stopping_ = false;
   bool drained_ = false;
 };
@@ -165,6 +168,10 @@ class Connection {
   Awaitable<bool> follow_front();
   Awaitable<bool> relay(Forward forward, Body body);
   Awaitable<bool> answer(const Response& response);
+  bool answer_now(const Response& response);
+  bool tell_to_come_back();
+  bool begin_sending(std::string_view output, bool stays_open);
+  Awaitable<bool> send_rest();
   // Answers and ends the connection, over whatever is still to come.
   Awaitable<void> refuse(Response response);
   Awaitable<void> close_gently();
@@ -182,6 +189,8 @@ class Connection {
   bool timed_out_ = false;
 
   std::string output_;
+  std::string_view unsent_;  // of an answer
+  bool stays_open_ = false;  // once that is sent
   HeadScanner scanner_;
   Head head_;
   Request request_;

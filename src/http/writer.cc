@@ -84,6 +84,16 @@ bool write_answer(std::string& out, const Response& response, BodyRule rule, Per
   return true;
 }
 
+const Response& come_back() {
+  static const Response later = [] {
+    Response response = json_response(503, R"({"error":"temporarily_unavailable"})");
+    response.headers.set("Retry-After", "1");
+    response.headers.set("Cache-Control", "no-store");
+    return response;
+  }();
+  return later;
+}
+
 std::string http_date(int64_t unix_seconds) {
   using namespace std::chrono;
   static constexpr std::array<const char*, 7> kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};

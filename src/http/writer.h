@@ -17,6 +17,9 @@ enum class Persistence { kKeepAlive, kClose };
 [[nodiscard]] bool write_answer(std::string& out, const Response& response, BodyRule rule,
                                 Persistence persistence, std::string_view date);
 
+// 503 and Retry-After, for whoever is one too many.
+const Response& come_back();
+
 // An IMF-fixdate (RFC 9110 §5.6.7): "Sun, 06 Nov 1994 08:49:37 GMT".
 std::string http_date(int64_t unix_seconds);
 
