@@ -44,7 +44,7 @@ Awaitable<void> Connection::serve(std::unique_ptr<Connection> connection) {
     if (shared.front) {
       open = co_await self.follow_front();
       if (self.is_brief()) open = false;
-    } else if (self.worker_.sheds_this_one() && !self.is_vital()) {
+    } else if (self.is_shed_ || (!self.is_judged_ && self.worker_.sheds_this_one() && !self.is_vital())) {
       self.phase_ = Phase::kAnswering;
       self.deadline_ = self.request_deadline_;
       open = self.tell_to_come_back();
@@ -241,9 +241,9 @@ bool Connection::give_way() {
   return true;
 }
 
-bool Connection::is_vital() const {
+bool Connection::is_vital(const Request& request) const {
   const auto& vital = limits().vital;
-  return std::find(vital.begin(), vital.end(), request_.path) != vital.end();
+  return std::find(vital.begin(), vital.end(), request.path) != vital.end();
 }
 
 // How long it may take, of what connections usually may.
@@ -273,6 +273,7 @@ Awaitable<int> Connection::receive() {
   enter(Phase::kIdle, patience(limits().idle_time));
   scanner_.reset();
   head_ = Head();
+  is_judged_ = is_shed_ = false;
   request_.method.clear();
   request_.headers.clear();
   request_.body.clear();
@@ -304,15 +305,36 @@ Awaitable<int> Connection::receive() {
     if (failure || count == 0) co_return kGone;
     wire_.took(count);
   }
-  const auto head = read_head(wire_.received().substr(0, size), limits(), request_);
-  if (!head) co_return head.reason();
+  // While the loop is behind, most requests are refused: they are read into memory that all of them share,
+  // and of this connection's own nothing has to be fetched.
+  const bool is_for_many = worker_.is_behind() && !worker_.shared().front && !is_brief();
+  Request& request = is_for_many ? worker_.scratch() : request_;
+  const auto head = read_head(wire_.received().substr(0, size), limits(), request);
+  if (!head) {
+    if (is_for_many) worker_.clear_scratch();
+    co_return head.reason();
+  }
   head_ = *head;
   wire_.consume(size);
+  // A body has usually come with its head.
+  const bool is_whole = !head_.chunked && head_.content_length <= wire_.received().size();
+  if (is_for_many) {
+    is_judged_ = is_whole;  // else it is asked when all of it is here
+    is_shed_ = is_whole && worker_.sheds_this_one() && !is_vital(request);
+    if (is_shed_)
+      request_.method = request.method;
+    else
+      std::swap(request_, request);
+    worker_.clear_scratch();
+    if (is_shed_) {
+      wire_.consume(head_.content_length);
+      co_return kFine;
+    }
+  }
   name_peer();
   if (is_brief() && !is_vital()) co_return 503;
   if (!has_body() || worker_.shared().front) co_return kFine;
-  // It has usually come with its head.
-  if (!head_.chunked && head_.content_length <= std::min(wire_.received().size(), limits().body_bytes)) {
+  if (is_whole) {
     request_.body = wire_.received().substr(0, head_.content_length);
     wire_.consume(head_.content_length);
     co_return kFine;

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -161,6 +162,16 @@ Awaitable<void> Worker::watch() {
     known_lag_ = overdue_requests_ < kCrowd ? Lag{0} : lag;
     before = lag;
   }
+}
+
+bool Worker::is_behind() const { return shared_.limits.sheds_load && known_lag_ > kTolerable; }
+
+void Worker::clear_scratch() {
+  for (std::string* text : {&scratch_.method, &scratch_.path, &scratch_.query, &scratch_.body}) {
+    explicit_bzero(text->data(), text->size());
+    text->clear();
+  }
+  scratch_.headers.clear();
 }
 
 bool Worker::sheds_this_one() {

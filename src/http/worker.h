@@ -82,6 +82,12 @@ class Worker final : public Loop {
   void remove(std::list<Connection*>::iterator place);
   // Whether the request at hand is one of those to be refused because the loop is behind.
   bool sheds_this_one();
+  // Whether requests wait so long that some are refused.
+  bool is_behind() const;
+  // Where a request is read that will probably be refused. No wait may come between reading it and
+  // clear_scratch().
+  Request& scratch() { return scratch_; }
+  void clear_scratch();
 
  private:
   Awaitable<void> accept_all();
@@ -104,6 +110,7 @@ class Worker final : public Loop {
   SteadyTime::time_point watch_due_;
   int overdue_requests_ = 0;  // handled since then, before the timer
   Lag known_lag_{0};
+  Request scratch_;
   double shed_debt_ = 0;  // parts of requests that should have been refused
   uint64_t tick_ = 0;
   int64_t second_ = 0;
@@ -150,7 +157,8 @@ class Connection {
     deadline_ = worker_.tick_in(span);
   }
   bool has_body() const { return head_.content_length > 0 || head_.chunked; }
-  bool is_vital() const;
+  bool is_vital(const Request& request) const;
+  bool is_vital() const { return is_vital(request_); }
   Seconds patience(Seconds usual) const;
   void release_memory();
   void name_peer();
@@ -193,6 +201,8 @@ class Connection {
   bool stays_open_ = false;  // once that is sent
   HeadScanner scanner_;
   Head head_;
+  bool is_judged_ = false;  // whether this request is shed has been asked
+  bool is_shed_ = false;
   Request request_;
   std::optional<Plan> plan_;
   std::unique_ptr<Relay> relay_;
