@@ -54,25 +54,34 @@ test('317 five times the load, for a minute', { skip: cannot }, async () => {
   spent.push(await processorTime(server.child.pid));
   const over = performance.now();
   const goodput = crowd.good / SECONDS;
-  const says = `peak ${peak.toFixed(0)}/s (p99 ${calm.p99_ms} ms); offered ${(crowd.due / SECONDS).toFixed(0)}/s for ${SECONDS} s: ${goodput.toFixed(0)}/s good (${(100 * goodput / peak).toFixed(0)} %, p50 ${crowd.p50_ms} ms, p99 ${crowd.p99_ms} ms), `
-    + `${((spent[2] - spent[1]) / SECONDS).toFixed(2)} s of the processor each second (${((spent[1] - spent[0]) / 10).toFixed(2)} before), pace ${(crowd.pace / calm.pace).toFixed(2)} of before, ${(crowd.later / SECONDS).toFixed(0)}/s told to come back (p99 ${crowd.later_p99_ms} ms), ${crowd.unsent} without a connection; ${memory.map(({ megabytes }) => megabytes.toFixed(0)).join(' ')} MB; good in each second: ${crowd.good_in_second.join(' ')}`;
+  const report = (peak, calm, busy) => `peak ${peak.toFixed(0)}/s (p99 ${calm.p99_ms} ms); offered ${(crowd.due / SECONDS).toFixed(0)}/s for ${SECONDS} s: ${goodput.toFixed(0)}/s good (${(100 * goodput / peak).toFixed(0)} %, p50 ${crowd.p50_ms} ms, p99 ${crowd.p99_ms} ms), `
+    + `${((spent[2] - spent[1]) / SECONDS).toFixed(2)} s of the processor each second (${busy.toFixed(2)} without the crowd), pace ${(crowd.pace / calm.pace).toFixed(2)} of then, ${(crowd.later / SECONDS).toFixed(0)}/s told to come back (p99 ${crowd.later_p99_ms} ms), ${crowd.unsent} without a connection; ${memory.map(({ megabytes }) => megabytes.toFixed(0)).join(' ')} MB; good in each second: ${crowd.good_in_second.join(' ')}`;
 
   // It recovers within five seconds: at half its load nobody is refused any more.
   const pace = 0.5 * peak;
   const later = await offer.run(server, request, { connections: 512, rate: pace, seconds: 9 });
-  console.log(`${says}; afterwards ${JSON.stringify(later)}`);
+  const recoveredAt = performance.now();
+  // A machine that others use is not the same for minutes: what it can do is measured before the crowd and after it.
+  spent.push(await processorTime(server.child.pid));
+  const again = await offer.run(server, request, { connections: 64, seconds: 10 });
+  spent.push(await processorTime(server.child.pid));
+  const best = (peak + again.good / 10) / 2;
+  const both = { p99_ms: Math.max(calm.p99_ms, again.p99_ms), pace: (calm.pace + again.pace) / 2 };
+  const busy = (spent[1] - spent[0] + spent[4] - spent[3]) / 20;
+  const says = report(best, both, busy);
+  console.log(`${says}; before ${peak.toFixed(0)}/s, after ${(again.good / 10).toFixed(0)}/s; half the load ${JSON.stringify(later)}`);
 
   assert.ok(crowd.due - crowd.unsent >= 0.95 * crowd.due, `what was offered arrived: ${says}`);
   assert.equal(crowd.other + crowd.cut, 0, `only 200 and 503: ${says}`);
   assert.equal(crowd.later_without_time, 0, 'Retry-After');
   assert.ok(crowd.later > 0, says);
   // Where something else took the processor from it meanwhile, or made it slower: of what could be done with what it had.
-  const time = (spent[2] - spent[1]) / SECONDS / ((spent[1] - spent[0]) / 10);
-  const share = Math.min(1, time * crowd.pace / calm.pace);
+  const time = (spent[2] - spent[1]) / SECONDS / busy;
+  const share = Math.min(1, time * crowd.pace / both.pace);
   assert.ok(share > 0.7, `it had ${share} of the processor it had before: ${says}`);
-  assert.ok(goodput >= 0.8 * peak * share, says);
+  assert.ok(goodput >= 0.8 * best * share, says);
   assert.ok(vital.every((status) => status === 200) && vital.length > 3 * SECONDS / 10, `health and revocation: ${vital.join(' ')}`);
-  assert.ok(performance.now() - over < 12_000);
+  assert.ok(recoveredAt - over < 12_000);
   const recovered = later.good_in_second.slice(5, 9).reduce((sum, each) => sum + each, 0) / 4;
   assert.ok(recovered >= 0.95 * pace && recovered <= 1.05 * pace, JSON.stringify(later));
   // The store's cache fills, to its bound, by less than 2.5 kB with each token that is issued, with or without a crowd. Of those
