@@ -20,8 +20,9 @@ namespace behalf::oauth {
 
 class TokenCache {
  public:
-  // `capacity`: tokens; rounded up to a power of two, at least 4.
-  explicit TokenCache(size_t capacity = 65536);
+  // `capacity`: tokens; rounded up to a power of two, at least 4. One that is not found costs a signature
+  // check, so there is room for those of some minutes of a busy server: 59 bytes each, once it has been used.
+  explicit TokenCache(size_t capacity = 262'144);
   // `node` is an ordered id (model/ids.h); any other is not remembered.
   void remember(std::string_view token, const NodeId& node);
   std::optional<NodeId> find(std::string_view token);
