@@ -67,7 +67,8 @@ class Offer {
     std::vector<epoll_event> events(512);
     while (now() < seconds_) {
       send_what_is_due();
-      // It never sleeps: whom the server had to wake would cost the server, on its core, what no client across a network does.
+      // It never sleeps: whom the server had to wake would cost the server, on its core, what no client
+      // across a network does.
       const int count = ::epoll_wait(loop_, events.data(), static_cast<int>(events.size()), 0);
       for (int i = 0; i < count; ++i) {
         receive(events[static_cast<size_t>(i)].data.u64);
