@@ -44,7 +44,7 @@ Awaitable<void> Connection::serve(std::unique_ptr<Connection> connection) {
     if (shared.front) {
       open = co_await self.follow_front();
       if (self.is_brief()) open = false;
-    } else if (self.is_shed_ || (!self.is_judged_ && self.worker_.sheds_this_one() && !self.is_vital())) {
+    } else if (self.is_shed()) {
       self.phase_ = Phase::kAnswering;
       self.deadline_ = self.request_deadline_;
       open = self.tell_to_come_back();
@@ -246,6 +246,11 @@ bool Connection::is_vital(const Request& request) const {
   return std::find(vital.begin(), vital.end(), request.path) != vital.end();
 }
 
+bool Connection::is_shed() {
+  if (!shed_) shed_ = worker_.sheds_this_one() && !is_vital(request_);
+  return *shed_;
+}
+
 // How long it may take, of what connections usually may.
 Seconds Connection::patience(Seconds usual) const {
   return is_brief() ? Seconds{std::min(usual.count, kBriefTime.count)} : usual;
@@ -273,7 +278,7 @@ Awaitable<int> Connection::receive() {
   enter(Phase::kIdle, patience(limits().idle_time));
   scanner_.reset();
   head_ = Head();
-  is_judged_ = is_shed_ = false;
+  shed_.reset();
   request_.method.clear();
   request_.headers.clear();
   request_.body.clear();
@@ -319,20 +324,21 @@ Awaitable<int> Connection::receive() {
   // A body has usually come with its head.
   const bool is_whole = !head_.chunked && head_.content_length <= wire_.received().size();
   if (is_for_many) {
-    is_judged_ = is_whole;  // else it is asked when all of it is here
-    is_shed_ = is_whole && worker_.sheds_this_one() && !is_vital(request);
-    if (is_shed_)
+    // Where something is still to come it is asked later: what is read here must not outlast a wait.
+    if (is_whole) shed_ = worker_.sheds_this_one() && !is_vital(request);
+    const bool is_refused = shed_.value_or(false);
+    if (is_refused)
       request_.method = request.method;
     else
       std::swap(request_, request);
     worker_.clear_scratch();
-    if (is_shed_) {
+    if (is_refused) {
       wire_.consume(head_.content_length);
       co_return kFine;
     }
   }
   name_peer();
-  if (is_brief() && !is_vital()) co_return 503;
+  if (is_brief() && !is_vital(request_)) co_return 503;
   if (!has_body() || worker_.shared().front) co_return kFine;
   if (is_whole) {
     request_.body = wire_.received().substr(0, head_.content_length);

@@ -167,7 +167,7 @@ Awaitable<void> Worker::watch() {
 bool Worker::is_behind() const { return shared_.limits.sheds_load && known_lag_ > kTolerable; }
 
 void Worker::clear_scratch() {
-  for (std::string* text : {&scratch_.method, &scratch_.path, &scratch_.query, &scratch_.body}) {
+  for (std::string* text : {&scratch_.method, &scratch_.path, &scratch_.query}) {
     explicit_bzero(text->data(), text->size());
     text->clear();
   }

@@ -158,7 +158,8 @@ class Connection {
   }
   bool has_body() const { return head_.content_length > 0 || head_.chunked; }
   bool is_vital(const Request& request) const;
-  bool is_vital() const { return is_vital(request_); }
+  // Whether this request is refused because there are too many; asked once.
+  bool is_shed();
   Seconds patience(Seconds usual) const;
   void release_memory();
   void name_peer();
@@ -201,8 +202,7 @@ class Connection {
   bool stays_open_ = false;  // once that is sent
   HeadScanner scanner_;
   Head head_;
-  bool is_judged_ = false;  // whether this request is shed has been asked
-  bool is_shed_ = false;
+  std::optional<bool> shed_;  // nothing: not asked yet
   Request request_;
   std::optional<Plan> plan_;
   std::unique_ptr<Relay> relay_;

@@ -68,19 +68,18 @@ Node read_node(const Row& row) {
 }
 
 // The ways into the lineage, run by run (docs/decisions/0010-indexes-in-runs.md). $1 is a node or a grant; a
-// run that holds nothing any more costs nothing.
-#define RUNS_FROM(first, of_index)                                                                 \
-  "runs (n) AS (SELECT (SELECT min(run) FROM nodes WHERE " of_index " AND run >= coalesce((" first \
-  "), 0)) UNION ALL SELECT (SELECT min(run) FROM nodes WHERE " of_index                            \
-  " AND run > n) FROM runs "                                                                       \
-  "WHERE n IS NOT NULL)"
-#define RUNS_OF_LINEAGE RUNS_FROM("SELECT run FROM nodes WHERE id = $1", "parent_id IS NOT NULL")
-#define IN_LINEAGE                                                                                         \
-  "run = n AND substr(root_id, 19) = substr(coalesce((SELECT root_id FROM nodes WHERE id = $1), $1), 19) " \
-  "AND root_id = coalesce((SELECT root_id FROM nodes WHERE id = $1), $1) AND parent_id IS NOT NULL "
-#define RUNS_OF_GRANT RUNS_FROM("SELECT run FROM grants WHERE id = $1", "grant_id IS NOT NULL")
-#define IN_GRANT \
-  "run = n AND substr(grant_id, 19) = substr($1, 19) AND grant_id = $1 AND grant_id IS NOT NULL "
+// run that holds nothing any more costs nothing. Run 0 is always looked at: a server of a release that knows
+// no runs leaves there what it issues, whatever is above it.
+#define RUNS_FROM(table, of_index)                                                     \
+  "runs (n) AS (SELECT 0 UNION ALL SELECT (SELECT min(run) FROM nodes WHERE " of_index \
+  " AND run >= coalesce((SELECT CASE WHEN run = 0 THEN 1 ELSE run END FROM " table     \
+  " WHERE id = $1), 1)) "                                                              \
+  "UNION ALL SELECT (SELECT min(run) FROM nodes WHERE " of_index " AND run > n) FROM runs WHERE n > 0) "
+#define RUNS_OF_LINEAGE RUNS_FROM("nodes", "parent_id IS NOT NULL")
+#define IN_LINEAGE \
+  "run = n AND root_id = coalesce((SELECT root_id FROM nodes WHERE id = $1), $1) AND parent_id IS NOT NULL "
+#define RUNS_OF_GRANT RUNS_FROM("grants", "grant_id IS NOT NULL")
+#define IN_GRANT "run = n AND grant_id = $1 AND grant_id IS NOT NULL "
 
 #define GRANT_COLUMNS \
   "id, user_id, client_id, agent_id, expires_at, last_used_at, ended_at, ended_cause, document"

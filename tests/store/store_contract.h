@@ -33,6 +33,13 @@ inline std::unique_ptr<store::Store> open_store(std::unique_ptr<store::Connector
   });
 }
 
+// Takes back what schema 3 changed; the version is the caller's to say.
+inline constexpr const char* kBackToSecondSchema =
+    "DROP INDEX nodes_by_root; DROP INDEX nodes_by_grant; ALTER TABLE nodes DROP COLUMN run; "
+    "ALTER TABLE grants DROP COLUMN run; "
+    "CREATE INDEX nodes_by_root ON nodes (root_id, id) WHERE parent_id IS NOT NULL; "
+    "CREATE INDEX nodes_by_grant ON nodes (grant_id, id) WHERE grant_id IS NOT NULL; ";
+
 // A test with an empty store of its own.
 class StoreContract : public OnBothDatabases {
  protected:

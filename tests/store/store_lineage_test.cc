@@ -454,17 +454,35 @@ TEST_P(LineageStore, AStoreOfTheSecondSchemaIsMigratedWithItsLineages) {
     for (int i = 0; i < 1200; ++i) transaction.append_audit(make_record("e"), kNow);
   });
   close();
-  run_sql(
-      "DROP INDEX nodes_by_root; DROP INDEX nodes_by_grant; ALTER TABLE nodes DROP COLUMN run; "
-      "ALTER TABLE grants DROP COLUMN run; "
-      "CREATE INDEX nodes_by_root ON nodes (root_id, id) WHERE parent_id IS NOT NULL; "
-      "CREATE INDEX nodes_by_grant ON nodes (grant_id, id) WHERE grant_id IS NOT NULL; "
-      "UPDATE schema_version SET version = 2");
+  run_sql(std::string(kBackToSecondSchema) + "UPDATE schema_version SET version = 2");
   reopen();
   run([](Transaction& transaction) {
     transaction.insert_node(make_node("3", NodeKind::kAccessToken, "1", "2", "g"));
     transaction.insert_node(make_node("4", NodeKind::kAccessToken, "1", "1", "g"));
   });
+  EXPECT_EQ(ids_of(end_subtree("2", kNow, "hop")), (Ids{"2", "3"}));
+  std::vector<Node> ended;
+  run([&](Transaction& transaction) { ended = transaction.end_grant_nodes(GrantId("g"s), kNow, "grant"); });
+  EXPECT_EQ(ids_of(ended), (Ids{"1", "4"}));
+}
+
+// During an upgrade a server that knows no runs may still write to the same database.
+TEST_P(LineageStore, AnEndReachesWhatAnOlderReleaseIssued) {
+  run([](Transaction& transaction) {
+    for (int i = 0; i < 1200; ++i) transaction.append_audit(make_record("e"), kNow);
+    transaction.insert_grant(make_grant("g", "u", "c", "a"));
+    transaction.insert_node(make_node("1", NodeKind::kCode, "1", "", "g"));
+    transaction.insert_node(make_node("2", NodeKind::kAccessToken, "1", "1", "g"));
+    transaction.insert_node(make_node("3", NodeKind::kAccessToken, "1", "2", "g"));
+    transaction.insert_node(make_node("4", NodeKind::kAccessToken, "1", "1", "g"));
+  });
+  close();
+  run_sql("UPDATE nodes SET run = 0 WHERE id IN ('3', '4')");
+  reopen();
+  EXPECT_EQ(ask_reader([](ReadTransaction& t) { return ids_of(t.list_lineage(NodeId("1"s), 10)); }),
+            (Ids{"1", "2", "3", "4"}));
+  EXPECT_EQ(ask_reader([](ReadTransaction& t) { return ids_of(t.list_grant_nodes(GrantId("g"s), 10)); }),
+            (Ids{"1", "2", "3", "4"}));
   EXPECT_EQ(ids_of(end_subtree("2", kNow, "hop")), (Ids{"2", "3"}));
   std::vector<Node> ended;
   run([&](Transaction& transaction) { ended = transaction.end_grant_nodes(GrantId("g"s), kNow, "grant"); });

@@ -6,8 +6,7 @@ ALTER TABLE nodes ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
 -- Nothing under a grant is in an earlier run.
 ALTER TABLE grants ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
 
--- Of an id, its last eight characters are enough to find it: they are random.
 DROP INDEX nodes_by_root;
-CREATE INDEX nodes_by_root ON nodes (run, substr(root_id, 19)) WHERE parent_id IS NOT NULL;
+CREATE INDEX nodes_by_root ON nodes (run, root_id) WHERE parent_id IS NOT NULL;
 DROP INDEX nodes_by_grant;
-CREATE INDEX nodes_by_grant ON nodes (run, substr(grant_id, 19)) WHERE grant_id IS NOT NULL;
+CREATE INDEX nodes_by_grant ON nodes (run, grant_id) WHERE grant_id IS NOT NULL;
