@@ -467,11 +467,14 @@ int run(const Options& options) {
     server.admin(path, body);
   };
   std::map<std::string, std::vector<double>> taken;
+  std::map<std::string, std::vector<double>> answered;  // how long the revocation itself took
   std::vector<double> all;
   const auto measure = [&](const std::string& kind, const std::string& id,
                            const std::function<void()>& revoke) {
+    const auto asked = Clock::now();
     revoke();
     const auto acknowledged = Clock::now();
+    answered[kind].push_back(std::chrono::duration<double, std::milli>(acknowledged - asked).count());
     for (const auto heard : hearing.wait_for(id, options.receivers)) {
       const double after =
           std::max(0.0, std::chrono::duration<double, std::milli>(heard - acknowledged).count());
@@ -499,10 +502,15 @@ int run(const Options& options) {
       percentile(all, 1));
   for (const auto& [kind, values] : taken)
     std::printf(",\"%s_p99_ms\":%.2f", kind.c_str(), percentile(values, 0.99));
+  double slowest = 0;
+  for (const auto& [kind, values] : answered) {
+    std::printf(",\"%s_answered_ms\":%.2f", kind.c_str(), percentile(values, 1));
+    slowest = std::max(slowest, percentile(values, 1));
+  }
   std::printf("}\n");
   std::fflush(stdout);
   for (std::thread& receiver : receivers) receiver.join();  // their polls end within five seconds
-  return percentile(all, 0.99) <= 100 ? 0 : 1;
+  return percentile(all, 0.99) <= 100 && slowest <= 100 ? 0 : 1;
 }
 
 }  // namespace
