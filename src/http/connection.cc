@@ -33,7 +33,23 @@ Awaitable<void> Connection::serve(std::unique_ptr<Connection> connection) {
     open = co_await self.wire_.shake_hands();
   }
   while (open && !self.worker_.is_stopping()) {
-    const int status = co_await self.receive();
+    // Here and not in a coroutine of its own: its frame would be the only memory that a request needs which
+    // is refused.
+    self.begin_to_receive();
+    int status = self.look_for_head();
+    while (status == kMore) {
+      if (self.wire_.tls) {
+        status = co_await self.fill();
+      } else {
+        error_code failure;
+        const size_t count = co_await self.wire_.socket.async_read_some(
+            self.wire_.room_to_read(), asio::redirect_error(kAwait, failure));
+        status = self.took(count, failure);
+      }
+      if (status == kFine) status = self.look_for_head();
+    }
+    if (status == kFine) status = self.take_head();
+    if (status == kMore) status = co_await self.receive_body(self.limits().body_bytes);
     if (status == kGone) break;
     if (status != kFine) {
       // Not as an argument of the call: GCC 12 ends such a temporary twice.
@@ -241,13 +257,13 @@ bool Connection::give_way() {
   return true;
 }
 
-bool Connection::is_vital(const Request& request) const {
+bool Connection::is_vital(std::string_view path) const {
   const auto& vital = limits().vital;
-  return std::find(vital.begin(), vital.end(), request.path) != vital.end();
+  return std::find(vital.begin(), vital.end(), path) != vital.end();
 }
 
 bool Connection::is_shed() {
-  if (!shed_) shed_ = worker_.sheds_this_one() && !is_vital(request_);
+  if (!shed_) shed_ = worker_.sheds_this_one() && !is_vital(request_.path);
   return *shed_;
 }
 
@@ -274,7 +290,14 @@ Awaitable<int> Connection::fill() {
   co_return more ? kFine : kGone;
 }
 
-Awaitable<int> Connection::receive() {
+int Connection::took(size_t count, error_code failure) {
+  if (timed_out_) return 408;
+  if (failure || count == 0) return kGone;
+  wire_.took(count);
+  return kFine;
+}
+
+void Connection::begin_to_receive() {
   enter(Phase::kIdle, patience(limits().idle_time));
   scanner_.reset();
   head_ = Head();
@@ -282,71 +305,56 @@ Awaitable<int> Connection::receive() {
   request_.method.clear();
   request_.headers.clear();
   request_.body.clear();
-  size_t size = 0;
-  for (;;) {
-    if (!wire_.received().empty()) {
-      if (phase_ == Phase::kIdle) {
-        phase_ = Phase::kHead;
-        deadline_ = worker_.tick_within(patience(limits().header_time));
-        request_deadline_ = worker_.tick_in(limits().request_time);
-        deadline_ = std::min(deadline_, request_deadline_);
-      }
-      const auto found = scanner_.scan(wire_.received(), limits());
-      if (found && !*found) co_return found->reason();
-      if (found) {
-        size = found->value();
-        break;
-      }
-    }
-    if (wire_.tls) {
-      const int status = co_await fill();
-      if (status != kFine) co_return status;
-      continue;
-    }
-    error_code failure;
-    const size_t count =
-        co_await wire_.socket.async_read_some(wire_.room_to_read(), asio::redirect_error(kAwait, failure));
-    if (timed_out_) co_return 408;
-    if (failure || count == 0) co_return kGone;
-    wire_.took(count);
+}
+
+// kFine if a head is here, kMore if it is not whole.
+int Connection::look_for_head() {
+  if (wire_.received().empty()) return kMore;
+  if (phase_ == Phase::kIdle) {
+    phase_ = Phase::kHead;
+    deadline_ = worker_.tick_within(patience(limits().header_time));
+    request_deadline_ = worker_.tick_in(limits().request_time);
+    deadline_ = std::min(deadline_, request_deadline_);
   }
-  // While the loop is behind, most requests are refused: they are read into memory that all of them share,
-  // and of this connection's own nothing has to be fetched.
-  const bool is_for_many = worker_.is_behind() && !worker_.shared().front && !is_brief();
-  Request& request = is_for_many ? worker_.scratch() : request_;
-  const auto head = read_head(wire_.received().substr(0, size), limits(), request);
-  if (!head) {
-    if (is_for_many) worker_.clear_scratch();
-    co_return head.reason();
-  }
+  const auto found = scanner_.scan(wire_.received(), limits());
+  if (!found) return kMore;
+  if (!*found) return found->reason();
+  head_size_ = found->value();
+  return kFine;
+}
+
+// kMore if a body is still to be received.
+int Connection::take_head() {
+  if (worker_.is_behind() && !worker_.shared().front && !is_brief() && drop_in_a_crowd()) return kFine;
+  const auto head = read_head(wire_.received().substr(0, head_size_), limits(), request_);
+  if (!head) return head.reason();
   head_ = *head;
-  wire_.consume(size);
-  // A body has usually come with its head.
-  const bool is_whole = !head_.chunked && head_.content_length <= wire_.received().size();
-  if (is_for_many) {
-    // Where something is still to come it is asked later: what is read here must not outlast a wait.
-    if (is_whole) shed_ = worker_.sheds_this_one() && !is_vital(request);
-    const bool is_refused = shed_.value_or(false);
-    if (is_refused)
-      request_.method = request.method;
-    else
-      std::swap(request_, request);
-    worker_.clear_scratch();
-    if (is_refused) {
-      wire_.consume(head_.content_length);
-      co_return kFine;
-    }
-  }
+  wire_.consume(head_size_);
   name_peer();
-  if (is_brief() && !is_vital(request_)) co_return 503;
-  if (!has_body() || worker_.shared().front) co_return kFine;
-  if (is_whole) {
-    request_.body = wire_.received().substr(0, head_.content_length);
-    wire_.consume(head_.content_length);
-    co_return kFine;
-  }
-  const int status = co_await receive_body(limits().body_bytes);
-  co_return status;
+  if (is_brief() && !is_vital(request_.path)) return 503;
+  if (!has_body() || worker_.shared().front) return kFine;
+  if (head_.chunked || head_.content_length > wire_.received().size()) return kMore;
+  request_.body = wire_.received().substr(0, head_.content_length);
+  wire_.consume(head_.content_length);
+  return kFine;
+}
+
+// While the loop is behind most requests are refused, and of those nothing is kept. True if that is decided
+// and the whole request is behind us; otherwise it is read like any other, and where `shed_` says nothing, it
+// is asked when the body is here.
+bool Connection::drop_in_a_crowd() {
+  shed_ = false;
+  if (!worker_.sheds_this_one()) return false;
+  RequestLine line;
+  const auto head = check_head(wire_.received().substr(0, head_size_), limits(), line);
+  if (!head || is_vital(line.path)) return false;
+  shed_.reset();
+  if (head->chunked || head->content_length > wire_.received().size() - head_size_) return false;
+  shed_ = true;
+  head_ = *head;
+  request_.method = line.method;
+  wire_.consume(head_size_ + head_.content_length);
+  return true;
 }
 
 Awaitable<int> Connection::receive_body(size_t limit) {

@@ -41,7 +41,8 @@ bool read_length(std::string_view value, size_t& length) {
 
 class HeadParser final : public beast::http::basic_parser<true> {
  public:
-  HeadParser(const Limits& limits, Request& request) : limits_(limits), request_(request) {
+  // `request`: where what is read goes, if it is to be kept.
+  HeadParser(const Limits& limits, Request* request) : limits_(limits), request_(request) {
     body_limit(boost::none);  // the gate has its own, with its own status
     header_limit(static_cast<std::uint32_t>(std::min<size_t>(limits.header_bytes, UINT32_MAX)));
   }
@@ -60,6 +61,8 @@ class HeadParser final : public beast::http::basic_parser<true> {
     head_.http_1_0 = version_ != 11;
     return head_;
   }
+
+  const RequestLine& line() const { return line_; }
 
  private:
   using Error = beast::error_code;
@@ -80,11 +83,13 @@ class HeadParser final : public beast::http::basic_parser<true> {
     if (target.empty() || target.front() != '/' || !printable || target.find('#') != Text::npos) {
       return refuse(400, failure);
     }
-    request_.method.assign(method.data(), method.size());
     const size_t question = std::min(target.find('?'), target.size());
-    request_.path.assign(target.data(), question);
+    line_ = {{method.data(), method.size()}, {target.data(), question}};
+    if (request_ == nullptr) return;
+    request_->method = line_.method;
+    request_->path = line_.path;
     const Text query = target.substr(std::min(question + 1, target.size()));
-    request_.query.assign(query.data(), query.size());
+    request_->query.assign(query.data(), query.size());
   }
 
   void on_field_impl(beast::http::field known, Text name, Text text, Error& failure) override {
@@ -110,7 +115,7 @@ class HeadParser final : public beast::http::basic_parser<true> {
       if (head_.wants_continue || !beast::iequals(text, "100-continue")) return refuse(417, failure);
       head_.wants_continue = true;
     }
-    request_.headers.add({name.data(), name.size()}, value);
+    if (request_ != nullptr) request_->headers.add({name.data(), name.size()}, value);
   }
 
   int read_length(std::string_view value) {
@@ -126,8 +131,9 @@ class HeadParser final : public beast::http::basic_parser<true> {
   void on_finish_impl(Error&) override {}
 
   const Limits& limits_;
-  Request& request_;
+  Request* request_;
   Head head_;
+  RequestLine line_;
   int version_ = 0;
   int refusal_ = 0;
   int hosts_ = 0;
@@ -222,7 +228,14 @@ std::optional<Result<size_t, int>> HeadScanner::scan(std::string_view received, 
 }
 
 Result<Head, int> read_head(std::string_view head, const Limits& limits, Request& request) {
-  return HeadParser(limits, request).read(head);
+  return HeadParser(limits, &request).read(head);
+}
+
+Result<Head, int> check_head(std::string_view head, const Limits& limits, RequestLine& line) {
+  HeadParser parser(limits, nullptr);
+  auto checked = parser.read(head);
+  line = parser.line();
+  return checked;
 }
 
 std::optional<AnswerHead> read_answer(std::string_view head, bool bodiless) {

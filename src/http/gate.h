@@ -39,6 +39,12 @@ struct Head {
 
 // Reads a whole head into `request` (method, path, query, headers), or says with which status to refuse it.
 Result<Head, int> read_head(std::string_view head, const Limits& limits, Request& request);
+// The same, where nothing of it is kept: what `line` says are parts of `head`.
+struct RequestLine {
+  std::string_view method;
+  std::string_view path;
+};
+Result<Head, int> check_head(std::string_view head, const Limits& limits, RequestLine& line);
 
 // The head of an answer from a server behind this one.
 struct AnswerHead {

@@ -18,17 +18,6 @@ constexpr std::chrono::milliseconds kTick{1000 / Worker::kTicksPerSecond};
 constexpr std::chrono::milliseconds kAcceptPause{100};  // when descriptors or memory are short
 constexpr int kAcceptBatch = 64;
 
-// How far a loop may be behind before it refuses some of what arrives, and how far when it refuses nearly
-// all.
-using Lag = Worker::Lag;
-constexpr Lag kTolerable{50};
-constexpr Lag kIntolerable{400};
-constexpr double kMostShed = 0.97;  // of what arrives: whoever waits for a commit must not run dry
-constexpr Lag kNoticeable{50};      // watched closely from here on
-constexpr int kCrowd = 256;         // fewer who wait are no overload, however slow a machine is
-constexpr std::chrono::milliseconds kCalmWatch{250};
-constexpr std::chrono::milliseconds kCloseWatch{25};
-
 }  // namespace
 
 std::list<Connection*>::iterator Worker::add(Connection* connection) {
@@ -56,7 +45,6 @@ void Worker::run() {
   tell_time();
   asio::co_spawn(io_, accept_all(), asio::detached);
   asio::co_spawn(io_, sweep(), asio::detached);
-  if (shared_.limits.sheds_load) asio::co_spawn(io_, watch(), asio::detached);
   io_.run();  // ends when the last connection has, after begin_stop()
   set_current(nullptr);
 }
@@ -79,7 +67,6 @@ void Worker::finish_if_drained() {
   drained_ = true;
   links_.clear();
   sweep_timer_.cancel();
-  watch_timer_.cancel();
   const std::lock_guard lock(shared_.mutex);
   --shared_.busy_loops;
   shared_.drained.notify_all();
@@ -147,43 +134,9 @@ bool Worker::evict_brief() {
                      [](Connection* connection) { return connection->give_way(); });
 }
 
-// A timer that is due stands in line behind everything that was ready before it: how late it is handled is
-// how long requests wait, and those that are handled while it is overdue have waited longer than that. It
-// counts only when many requests stood before the timer: a process that was paused is late as well.
-Awaitable<void> Worker::watch() {
-  Lag before{0};
-  while (!drained_) {
-    error_code failure;
-    watch_due_ = SteadyTime::now() + (before < kNoticeable ? kCalmWatch : kCloseWatch);
-    overdue_requests_ = 0;
-    watch_timer_.expires_at(watch_due_);
-    co_await watch_timer_.async_wait(asio::redirect_error(kAwait, failure));
-    const Lag lag = SteadyTime::now() - watch_due_;
-    known_lag_ = overdue_requests_ < kCrowd ? Lag{0} : lag;
-    before = lag;
-  }
-}
+bool Worker::is_behind() const { return backlog_ && backlog_->is_long(); }
 
-bool Worker::is_behind() const { return shared_.limits.sheds_load && known_lag_ > kTolerable; }
-
-void Worker::clear_scratch() {
-  for (std::string* text : {&scratch_.method, &scratch_.path, &scratch_.query}) {
-    explicit_bzero(text->data(), text->size());
-    text->clear();
-  }
-  scratch_.headers.clear();
-}
-
-bool Worker::sheds_this_one() {
-  if (!shared_.limits.sheds_load) return false;
-  Lag lag = known_lag_;
-  const auto now = SteadyTime::now();
-  if (now > watch_due_ && ++overdue_requests_ >= kCrowd) lag = std::max(lag, Lag(now - watch_due_));
-  shed_debt_ += std::clamp((lag - kTolerable) / (kIntolerable - kTolerable), 0.0, kMostShed);
-  if (shed_debt_ < 1) return false;
-  shed_debt_ -= 1;
-  return true;
-}
+bool Worker::sheds_this_one() { return backlog_ && backlog_->sheds_this_one(); }
 
 Awaitable<void> Worker::sweep() {
   while (!drained_) {

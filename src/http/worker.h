@@ -14,6 +14,7 @@
 
 #include "base/loop.h"
 #include "http/asio.h"
+#include "http/backlog.h"
 #include "http/forward.h"
 #include "http/gate.h"
 #include "http/relay.h"
@@ -45,15 +46,11 @@ class Connection;
 class Worker final : public Loop {
  public:
   static constexpr uint64_t kTicksPerSecond = 2;
-  using SteadyTime = std::chrono::steady_clock;
-  using Lag = std::chrono::duration<double, std::milli>;
 
   Worker(Shared& shared, Descriptor listening)
-      : shared_(shared),
-        listener_(io_, listening.release()),
-        sweep_timer_(io_),
-        watch_timer_(io_),
-        pause_(io_) {}
+      : shared_(shared), listener_(io_, listening.release()), sweep_timer_(io_), pause_(io_) {
+    if (shared.limits.sheds_load) backlog_.emplace(io_);
+  }
 
   void post(std::function<void()> work) override { asio::post(io_, std::move(work)); }
 
@@ -84,17 +81,12 @@ class Worker final : public Loop {
   bool sheds_this_one();
   // Whether requests wait so long that some are refused.
   bool is_behind() const;
-  // Where a request is read that will probably be refused. No wait may come between reading it and
-  // clear_scratch().
-  Request& scratch() { return scratch_; }
-  void clear_scratch();
 
  private:
   Awaitable<void> accept_all();
   bool accept_some();
   bool evict_brief();
   Awaitable<void> sweep();
-  Awaitable<void> watch();
   void tell_time();
   void finish_if_drained();
 
@@ -102,16 +94,11 @@ class Worker final : public Loop {
   asio::io_context io_{1};
   asio::posix::basic_stream_descriptor<Executor> listener_;
   Timer sweep_timer_;
-  Timer watch_timer_;
   Timer pause_;
   Links links_;
   std::list<Connection*> connections_;
   std::vector<Connection*> brief_;  // oldest first
-  SteadyTime::time_point watch_due_;
-  int overdue_requests_ = 0;  // handled since then, before the timer
-  Lag known_lag_{0};
-  Request scratch_;
-  double shed_debt_ = 0;  // parts of requests that should have been refused
+  std::optional<Backlog> backlog_;  // if load is shed
   uint64_t tick_ = 0;
   int64_t second_ = 0;
   std::string date_;
@@ -150,6 +137,7 @@ class Connection {
   // What a step came to, beside HTTP statuses to refuse with.
   static constexpr int kGone = -1;
   static constexpr int kFine = 0;
+  static constexpr int kMore = 1;
 
   const Limits& limits() const { return worker_.shared().limits; }
   void enter(Phase phase, Seconds span) {
@@ -157,11 +145,16 @@ class Connection {
     deadline_ = worker_.tick_in(span);
   }
   bool has_body() const { return head_.content_length > 0 || head_.chunked; }
-  bool is_vital(const Request& request) const;
+  bool is_vital(std::string_view path) const;
   // Whether this request is refused because there are too many; asked once.
   bool is_shed();
   Seconds patience(Seconds usual) const;
   void release_memory();
+  void begin_to_receive();
+  int took(size_t count, error_code failure);
+  int look_for_head();
+  int take_head();
+  bool drop_in_a_crowd();
   void name_peer();
   void begin_handler();
   void begin_front(Body body);
@@ -171,7 +164,6 @@ class Connection {
 
   Awaitable<void> wait_for_answer();
   Awaitable<int> fill();
-  Awaitable<int> receive();
   Awaitable<int> receive_body(size_t limit);
   // What the front says of this request, until it is answered or relayed; true if another may follow.
   Awaitable<bool> follow_front();
@@ -201,6 +193,7 @@ class Connection {
   std::string_view unsent_;  // of an answer
   bool stays_open_ = false;  // once that is sent
   HeadScanner scanner_;
+  size_t head_size_ = 0;  // in bytes, once it is whole
   Head head_;
   std::optional<bool> shed_;  // nothing: not asked yet
   Request request_;
