@@ -52,7 +52,14 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* bytes, size_t size) {
   if (whole > 0) {
     Request request;
     const auto head = read_head(text.substr(0, static_cast<size_t>(whole)), limits, request);
+    RequestLine line;
+    const auto checked = check_head(text.substr(0, static_cast<size_t>(whole)), limits, line);
+    if (bool(head) != bool(checked) || (!head && head.reason() != checked.reason())) std::abort();
     if (head) {
+      if (line.method != request.method || line.path != request.path) std::abort();
+      if (head->content_length != checked->content_length || head->chunked != checked->chunked ||
+          head->keep_alive != checked->keep_alive)
+        std::abort();
       if (head->chunked && head->content_length != 0) std::abort();
       if (request.path.empty() || request.path.front() != '/') std::abort();
       if (request.headers.count("Host") > 1 || request.headers.count("Content-Length") > 1) std::abort();

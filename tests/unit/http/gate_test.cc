@@ -18,8 +18,13 @@ int verdict(std::string_view bytes, const Limits& limits = {}, size_t step = SIZ
     if (found && !*found) return found->reason();
     if (found) {
       Request request;
-      const auto head = read_head(std::string_view(received).substr(0, found->value()), limits, request);
-      return head ? 0 : head.reason();
+      const std::string_view text = std::string_view(received).substr(0, found->value());
+      const auto head = read_head(text, limits, request);
+      RequestLine line;
+      const auto checked = check_head(text, limits, line);
+      const int status = head ? 0 : head.reason();
+      EXPECT_EQ(checked ? 0 : checked.reason(), status) << "kept or not";
+      return status;
     }
     if (received.size() == bytes.size()) return -1;  // it wants more
     received.append(bytes.substr(received.size(), step));

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <thread>
 
 #include "unit/http/server_fixture.h"
@@ -159,14 +160,60 @@ TEST(Connections, over_the_limit_the_silent_give_way_to_the_next) {
   EXPECT_TRUE(quiet.saw_close());
 }
 
-// Each answer takes 3 ms of the loop; 400 who ask at once wait longer than a second each, and who has been
-// answered asks again.
-std::vector<std::string> ask_in_a_crowd(const Fixture& fixture, int count, std::string_view path) {
+// Each answer takes 3 ms of the loop.
+Task<Response> slow_echo(Request&) {
+  const auto until = steady_clock::now() + std::chrono::milliseconds(3);
+  while (steady_clock::now() < until) {
+  }
+  co_return text_response(200, "");
+}
+
+// Somebody who asks for /hold keeps the loop until all the others have asked: how many wait does not depend
+// on how fast this process is.
+class Hold {
+ public:
+  Handler handler() {
+    return [this](Request& request) {
+      if (request.path == "/here") return echo(request);
+      return request.path == "/hold" ? hold() : slow_echo(request);
+    };
+  }
+  // Connected, and accepted.
+  static RawClient enter(const Fixture& fixture) {
+    RawClient client = fixture.connect();
+    client.send("GET /here HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.read_until("plain");
+    return client;
+  }
+  static void ask(RawClient& client) { client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"); }
+  void wait_until_held(int times) const {
+    while (held_ < times) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  void release() { ++released_; }
+
+ private:
+  Task<Response> hold() {
+    const int mine = ++held_;
+    while (released_ < mine) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    co_return text_response(200, "");
+  }
+
+  std::atomic<int> held_ = 0;
+  std::atomic<int> released_ = 0;
+};
+
+// 400 who ask at once wait longer than a second each, and who has been answered asks again.
+std::vector<std::string> ask_in_a_crowd(const Fixture& fixture, Hold& hold, int count,
+                                        std::string_view path) {
+  RawClient holder = Hold::enter(fixture);
   std::vector<RawClient> crowd;
-  for (int i = 0; i < count; ++i) crowd.push_back(fixture.connect());
+  for (int i = 0; i < count; ++i) crowd.push_back(Hold::enter(fixture));
   const std::string request = "GET " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n\r\n";
-  std::vector<std::string> answers;
+  Hold::ask(holder);
+  hold.wait_until_held(1);
   for (RawClient& one : crowd) one.send(request);
+  hold.release();
+  std::vector<std::string> answers;
   for (int round = 0; round < 3; ++round) {
     for (RawClient& one : crowd) {
       answers.push_back(one.read_until("\r\n\r\n"));
@@ -174,12 +221,6 @@ std::vector<std::string> ask_in_a_crowd(const Fixture& fixture, int count, std::
     }
   }
   return answers;
-}
-Task<Response> slow_echo(Request&) {
-  const auto until = steady_clock::now() + std::chrono::milliseconds(3);
-  while (steady_clock::now() < until) {
-  }
-  co_return text_response(200, "");
 }
 size_t refused_of(const std::vector<std::string>& answers) {
   size_t count = 0;
@@ -195,8 +236,9 @@ size_t refused_of(const std::vector<std::string>& answers) {
 TEST(Load, more_than_can_be_answered_in_time_is_refused_in_part) {
   Limits limits;
   limits.sheds_load = true;
-  Fixture fixture(slow_echo, limits);
-  const auto answers = ask_in_a_crowd(fixture, 400, "/");
+  Hold hold;
+  Fixture fixture(hold.handler(), limits);
+  const auto answers = ask_in_a_crowd(fixture, hold, 400, "/");
   const size_t refused = refused_of(answers);
   EXPECT_GT(refused, 0U);
   EXPECT_LT(refused, answers.size());
@@ -208,16 +250,18 @@ TEST(Load, more_than_can_be_answered_in_time_is_refused_in_part) {
 TEST(Load, a_hundred_who_wait_long_are_no_overload) {
   Limits limits;
   limits.sheds_load = true;
-  Fixture fixture(slow_echo, limits);
-  EXPECT_EQ(refused_of(ask_in_a_crowd(fixture, 100, "/")), 0U);
+  Hold hold;
+  Fixture fixture(hold.handler(), limits);
+  EXPECT_EQ(refused_of(ask_in_a_crowd(fixture, hold, 100, "/")), 0U);
 }
 
 TEST(Load, what_is_vital_is_never_refused) {
   Limits limits;
   limits.sheds_load = true;
   limits.vital = {"/livez"};
-  Fixture fixture(slow_echo, limits);
-  EXPECT_EQ(refused_of(ask_in_a_crowd(fixture, 400, "/livez")), 0U);
+  Hold hold;
+  Fixture fixture(hold.handler(), limits);
+  EXPECT_EQ(refused_of(ask_in_a_crowd(fixture, hold, 400, "/livez")), 0U);
 }
 
 // What looks like a request is the body of another, and of some comes late: whoever is refused must not be
@@ -225,21 +269,28 @@ TEST(Load, what_is_vital_is_never_refused) {
 TEST(Load, who_is_refused_is_read_to_the_end) {
   Limits limits;
   limits.sheds_load = true;
-  limits.vital = {"/livez"};
-  Fixture fixture(slow_echo, limits);
+  limits.vital = {"/livez", "/hold"};
+  Hold hold;
+  Fixture fixture(hold.handler(), limits);
   const std::string body = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
   const std::string head =
       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+  RawClient first = Hold::enter(fixture), second = Hold::enter(fixture);
   std::vector<RawClient> crowd, late;
-  for (int i = 0; i < 400; ++i) crowd.push_back(fixture.connect());
-  for (int i = 0; i < 100; ++i) late.push_back(fixture.connect());
+  for (int i = 0; i < 400; ++i) crowd.push_back(Hold::enter(fixture));
+  for (int i = 0; i < 100; ++i) late.push_back(Hold::enter(fixture));
+  Hold::ask(first);
+  hold.wait_until_held(1);
   for (RawClient& one : crowd) one.send(head + body);
+  Hold::ask(second);
+  hold.release();
   std::vector<std::string> answers;
-  for (RawClient& one : crowd) {
-    answers.push_back(one.read_until("\r\n\r\n"));
-    one.send(head + body);
-  }
+  for (RawClient& one : crowd) answers.push_back(one.read_until("\r\n\r\n"));
+  hold.wait_until_held(2);
+  // How long those had to wait is known by now.
+  for (RawClient& one : crowd) one.send(head + body);
   for (RawClient& one : late) one.send(head);
+  hold.release();
   for (RawClient& one : crowd) answers.push_back(one.read_until("\r\n\r\n"));
   EXPECT_GT(refused_of(answers), 0U);
   for (RawClient& one : late) {
@@ -258,8 +309,9 @@ TEST(Load, who_is_refused_is_read_to_the_end) {
 }
 
 TEST(Load, where_it_is_not_wanted_nothing_is_refused) {
-  Fixture fixture(slow_echo);
-  EXPECT_EQ(refused_of(ask_in_a_crowd(fixture, 400, "/")), 0U);
+  Hold hold;
+  Fixture fixture(hold.handler());
+  EXPECT_EQ(refused_of(ask_in_a_crowd(fixture, hold, 400, "/")), 0U);
 }
 
 TEST(Connections, running_out_of_descriptors_pauses_the_server_and_does_not_end_it) {
