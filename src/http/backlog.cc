@@ -52,10 +52,9 @@ double Backlog::share_to_shed(Span wait) const {
 
 void Backlog::send_probe(Time::time_point now) {
   Probe& probe = probes_[next_];
-  const Span since = now - last_sent_;
-  if (probe.is_out || since < std::max<Span>(kOften, known_wait_ / probes_.size())) return;
+  if (probe.is_out || now - last_sent_ < std::max<Span>(kOften, known_wait_ / probes_.size())) return;
   // What was known of a line that has been empty since is no longer true.
-  if (since > kTolerable && !probes_[oldest_].is_out) known_wait_ = Span{0};
+  if (now - last_back_ > kTolerable && !probes_[oldest_].is_out) known_wait_ = Span{0};
   next_ = (next_ + 1) % probes_.size();
   last_sent_ = probe.sent = now;
   probe.handled_before = handled_;
