@@ -1,8 +1,10 @@
 // Tokens that were verified before, found again by the SHA-256 of the whole token. Only what a verifier has
 // accepted once comes in, so nobody can fill it with rubbish; what is asked of an entry on every use (time,
-// revocations, keys) is the verifier's.
+// revocations, keys) is the verifier's. Tokens that are shown once and never again do not push out those that
+// are shown again and again.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -38,16 +40,19 @@ class SeenTokens {
     Entry* entry = shard.find(digest);
     if (entry == nullptr) return {};
     entry->used = ++shard.uses;
+    entry->was_asked_again = true;
     return entry->seen;
   }
 
   void remember(const Digest& digest, SeenToken seen) {
     Shard& shard = shards_[shard_of(digest)];
     const std::lock_guard lock(shard.mutex);
-    Entry* place = shard.find(digest);
-    if (place == nullptr) place = shard.oldest(digest);
-    if (place == nullptr) return;
-    *place = Entry{digest, std::move(seen), ++shard.uses};
+    if (Entry* entry = shard.find(digest)) {
+      entry->seen = std::move(seen);
+      entry->used = ++shard.uses;
+    } else if (Entry* place = shard.place_for(digest)) {
+      *place = Entry{digest, std::move(seen), ++shard.uses};
+    }
   }
 
   void forget(const Digest& digest) {
@@ -58,12 +63,15 @@ class SeenTokens {
 
  private:
   static constexpr size_t kShards = 64;
-  static constexpr size_t kWays = 4;  // places one digest may take; the one that was idle longest makes room
+  static constexpr size_t kWays = 4;  // places one digest may take
+  // Who was asked about again keeps its place while its shard is used this often for each of its entries.
+  static constexpr size_t kStay = 4;
 
   struct Entry {
     Digest digest{};
     SeenToken seen;
     uint64_t used = 0;
+    bool was_asked_again = false;
   };
   struct alignas(64) Shard {
     std::mutex mutex;
@@ -84,14 +92,17 @@ class SeenTokens {
       }
       return nullptr;
     }
-    Entry* oldest(const Digest& digest) {
+    // The one that was idle longest makes room, of those that need not stay if there are any.
+    Entry* place_for(const Digest& digest) {
       std::array<Entry, kWays>* set = set_of(digest);
       if (set == nullptr) return nullptr;
-      Entry* oldest = &set->front();
-      for (Entry& entry : *set) {
-        if (entry.used < oldest->used) oldest = &entry;
-      }
-      return oldest;
+      const uint64_t span = kStay * kWays * sets.size();
+      const auto rank = [&](const Entry& entry) {
+        return std::pair(entry.was_asked_again && uses - entry.used < span, entry.used);
+      };
+      return &*std::min_element(set->begin(), set->end(), [&](const Entry& left, const Entry& right) {
+        return rank(left) < rank(right);
+      });
     }
   };
 
