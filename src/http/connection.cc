@@ -58,7 +58,15 @@ Awaitable<void> Connection::serve(std::unique_ptr<Connection> connection) {
       break;
     }
     if (shared.front) {
-      open = co_await self.follow_front();
+      const Body body = self.has_body() ? Body::kWaiting : Body::kNone;
+      self.ask_front(body);
+      if (!self.plan_) co_await self.wait_for_answer();
+      if (body == Body::kNone && std::holds_alternative<Response>(*self.plan_)) {
+        open = self.answer_now(std::get<Response>(*self.plan_));
+        if (!self.unsent_.empty()) open = co_await self.send_rest();
+      } else {
+        open = co_await self.follow_front(body);
+      }
       if (self.is_brief()) open = false;
     } else if (self.is_shed()) {
       self.phase_ = Phase::kAnswering;
@@ -133,13 +141,8 @@ Awaitable<void> Connection::refuse(Response response) {
   if (sent) co_await close_gently();
 }
 
-Awaitable<bool> Connection::follow_front() {
-  Body body = has_body() ? Body::kWaiting : Body::kNone;
+Awaitable<bool> Connection::follow_front(Body body) {
   for (;;) {
-    phase_ = Phase::kAnswering;
-    deadline_ = request_deadline_;
-    begin_front(body);
-    if (!plan_) co_await wait_for_answer();
     if (auto* forward = std::get_if<Forward>(&*plan_)) {
       if (body == Body::kTooLarge) co_return false;
       Forward onward = std::move(*forward);
@@ -161,6 +164,8 @@ Awaitable<bool> Connection::follow_front() {
         co_return false;
       }
       body = status == kFine ? Body::kRead : Body::kTooLarge;
+      ask_front(body);
+      if (!plan_) co_await wait_for_answer();
       continue;
     }
     if (body == Body::kWaiting && !head_.chunked && !head_.wants_continue &&
@@ -275,6 +280,7 @@ Seconds Connection::patience(Seconds usual) const {
 void Connection::release_memory() {
   wire_.release_memory();
   for (std::string* text : {&output_, &request_.body, &request_.query}) {
+    if (text->empty()) continue;
     explicit_bzero(text->data(), text->size());
     text->clear();
   }
@@ -410,7 +416,9 @@ void Connection::begin_handler() {
   }
 }
 
-void Connection::begin_front(Body body) {
+void Connection::ask_front(Body body) {
+  phase_ = Phase::kAnswering;
+  deadline_ = request_deadline_;
   const auto done = [this](std::optional<Plan> plan, const std::exception_ptr&) {
     if (Loop::current() == &worker_) return complete(std::move(plan));
     worker_.post([this, ended = std::move(plan)]() mutable { complete(std::move(ended)); });

@@ -157,7 +157,7 @@ class Connection {
   bool drop_in_a_crowd();
   void name_peer();
   void begin_handler();
-  void begin_front(Body body);
+  void ask_front(Body body);
   template <class Answer>
   void complete(std::optional<Answer> answer);
   bool write_response(const Response& response);
@@ -165,8 +165,9 @@ class Connection {
   Awaitable<void> wait_for_answer();
   Awaitable<int> fill();
   Awaitable<int> receive_body(size_t limit);
-  // What the front says of this request, until it is answered or relayed; true if another may follow.
-  Awaitable<bool> follow_front();
+  // Does what the front says of this request, and asks again, until it is answered or relayed; true if
+  // another may follow.
+  Awaitable<bool> follow_front(Body body);
   Awaitable<bool> relay(Forward forward, Body body);
   Awaitable<bool> answer(const Response& response);
   bool answer_now(const Response& response);
