@@ -1,6 +1,7 @@
 #include "guard/journal.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr size_t kPrintBytes = 8 * 1024 * 1024;
 constexpr std::chrono::seconds kSyncEvery{1};
+constexpr int kWhenOthersRest = 10;  // of Linux, a priority is a thread's
 
 File open_log(const std::string& path) {
   File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
@@ -155,7 +157,22 @@ void Journal::reopen() {
   if (settings_.file.empty() || settings_.file == "-") return;
   File next = open_log(settings_.file);
   const std::lock_guard lock(file_mutex_);
+  if (file_ && syncer_.joinable()) unsynced_.push_back(std::move(file_));
   file_ = std::move(next);
+}
+
+// What is made durable is held meanwhile, and not the lock: a disk takes its time, and records go on.
+void Journal::sync_file() {
+  std::vector<File> files;
+  {
+    const std::lock_guard lock(file_mutex_);
+    files.swap(unsynced_);
+    if (file_) files.emplace_back(::dup(file_.get()));
+  }
+  for (const File& file : files) {
+    if (!file || ::fdatasync(file.get()) != 0)
+      throw std::system_error(errno, std::generic_category(), settings_.file);
+  }
 }
 
 void Journal::wait_durable(std::coroutine_handle<> handle, bool* good) {
@@ -168,6 +185,8 @@ void Journal::wait_durable(std::coroutine_handle<> handle, bool* good) {
 
 // One fsync serves all who wait for one.
 void Journal::keep_durable() {
+  // Writing out what a busy second has left takes milliseconds of a processor, and nobody waits for it.
+  if (settings_.durability != Durability::kAnswer) ::setpriority(PRIO_PROCESS, 0, kWhenOthersRest);
   for (;;) {
     std::vector<Waiter> waiters;
     bool last = false;
@@ -185,9 +204,7 @@ void Journal::keep_durable() {
     bool good = true;
     try {
       if (spool_) spool_->sync();
-      const std::lock_guard lock(file_mutex_);
-      if (file_ && ::fdatasync(file_.get()) != 0)
-        throw std::system_error(errno, std::generic_category(), settings_.file);
+      sync_file();
     } catch (const std::system_error& fault) {
       good = false;
       log_fault("evidence", fault.what());

@@ -84,6 +84,7 @@ class Journal {
   bool print(std::string line);
   void wait_durable(std::coroutine_handle<> handle, bool* good);
   void keep_durable();
+  void sync_file();
   void print_all();
   std::string next_id();
 
@@ -99,6 +100,7 @@ class Journal {
 
   std::mutex file_mutex_;
   File file_;
+  std::vector<File> unsynced_;  // that were moved away
 
   std::mutex sync_mutex_;
   std::condition_variable sync_wanted_;
