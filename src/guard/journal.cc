@@ -169,10 +169,7 @@ void Journal::sync_file() {
     files.swap(unsynced_);
     if (file_) files.emplace_back(::dup(file_.get()));
   }
-  for (const File& file : files) {
-    if (!file || ::fdatasync(file.get()) != 0)
-      throw std::system_error(errno, std::generic_category(), settings_.file);
-  }
+  make_durable(files, settings_.file);
 }
 
 void Journal::wait_durable(std::coroutine_handle<> handle, bool* good) {

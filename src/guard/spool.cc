@@ -26,6 +26,15 @@ constexpr std::string_view kEnding = ".jsonl";
 
 }  // namespace
 
+void make_durable(const std::vector<File>& files, const std::string& what) {
+  int failure = 0;
+  for (const File& file : files) {
+    if (::fdatasync(file.get()) != 0) failure = errno;
+  }
+  if (failure == 0) return;
+  throw std::system_error(failure, std::generic_category(), "cannot make records durable in " + what);
+}
+
 bool append_line(int file, std::string_view line) {
   std::string bytes;
   bytes.reserve(line.size() + 1);
@@ -114,17 +123,13 @@ bool Spool::append(std::string_view line) {
 }
 
 void Spool::sync() {
-  std::vector<File> sealed;
-  File current;
+  std::vector<File> files;
   {
     const std::lock_guard lock(mutex_);
-    sealed.swap(unsynced_);
-    current = File(::dup(current_.get()));
+    files.swap(unsynced_);
+    files.emplace_back(::dup(current_.get()));
   }
-  for (const File& file : sealed) {
-    if (::fdatasync(file.get()) != 0) fail("cannot make records durable in " + folder_);
-  }
-  if (!current || ::fdatasync(current.get()) != 0) fail("cannot make records durable in " + folder_);
+  make_durable(files, folder_);
 }
 
 Spool::Batch Spool::peek(size_t max_lines, size_t max_bytes) {

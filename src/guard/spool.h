@@ -22,6 +22,9 @@ using File = http::Descriptor;
 // Appends all of `line` and a line break, or nothing of it; false: it could not.
 bool append_line(int file, std::string_view line);
 
+// Waits until all of them are on the disk. Throws std::system_error, after all have been tried.
+void make_durable(const std::vector<File>& files, const std::string& what);
+
 class Spool {
  public:
   // Opens or makes the folder; throws std::runtime_error if it cannot, or if another process uses it.

@@ -41,8 +41,8 @@ bool Backlog::sheds_this_one() {
 
 // What is refused is decided at the head of the line, so the line grows by (what is offered, as a multiple of
 // what can be served) x (what should have been refused but was not) seconds a second. The proportional part
-// answers a change, within what a probe every few milliseconds can steer up to some twenty times the load;
-// the other finds the share at which the wait stays where it should.
+// answers a change, not so strongly that the next probe comes too late; the other finds the share at which
+// the wait stays where it should.
 double Backlog::share_to_shed(Span wait) const {
   constexpr double kPerSecond = 6;
   constexpr double kMostShed = 0.97;  // of what arrives: whoever waits for a commit must not run dry

@@ -2,13 +2,18 @@
 // verdict for each record alone.
 #include "guard/journal.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <deque>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/json.h"
@@ -22,18 +27,23 @@ class HandLoop final : public Loop {
  public:
   HandLoop() { set_current(this); }
   ~HandLoop() override { set_current(nullptr); }
-  void post(std::function<void()> work) override { queue_.push_back(std::move(work)); }
+  void post(std::function<void()> work) override {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(work));
+  }
   size_t run() {
-    size_t count = 0;
-    for (; !queue_.empty(); ++count) {
+    for (size_t count = 0;; ++count) {
+      std::unique_lock lock(mutex_);
+      if (queue_.empty()) return count;
       const auto work = std::move(queue_.front());
       queue_.pop_front();
+      lock.unlock();
       work();
     }
-    return count;
   }
 
  private:
+  std::mutex mutex_;
   std::deque<std::function<void()>> queue_;
 };
 
@@ -134,6 +144,30 @@ TEST_F(JournalTest, where_there_is_no_room_for_all_some_are_kept_and_each_knows)
   EXPECT_EQ(kept[2].verdict, 0) << "no record, no answer";
   EXPECT_TRUE(journal.is_full());
   EXPECT_EQ(journal.spool()->peek(10, 1'000'000).lines.size(), 2U);
+}
+
+// A pipe cannot be made durable, which shows that it was tried.
+TEST_F(JournalTest, a_file_that_was_moved_away_is_made_durable_before_the_next_answer) {
+  settings_.durability = Durability::kAnswer;
+  ASSERT_EQ(::mkfifo(settings_.file.c_str(), 0600), 0);
+  const File reader(::open(settings_.file.c_str(), O_RDONLY | O_NONBLOCK));
+  HandLoop loop;
+  Journal journal(settings_, random_);
+  std::filesystem::remove(settings_.file);
+  journal.reopen();
+  const auto verdict_of = [&](const char* path) {
+    Kept kept{record_of(path)};
+    keep(journal, kept);
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    while (kept.verdict < 0 && std::chrono::steady_clock::now() < give_up) {
+      loop.run();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return kept.verdict;
+  };
+  EXPECT_EQ(verdict_of("/first"), 0);
+  EXPECT_EQ(verdict_of("/second"), 1);
+  EXPECT_EQ(lines().size(), 2U) << "both were written";
 }
 
 TEST_F(JournalTest, without_a_loop_it_is_written_at_once) {

@@ -233,11 +233,16 @@ size_t refused_of(const std::vector<std::string>& answers) {
   return count;
 }
 
-TEST(Load, more_than_can_be_answered_in_time_is_refused_in_part) {
+Limits shedding(std::vector<std::string> vital) {
   Limits limits;
   limits.sheds_load = true;
+  limits.vital = std::move(vital);
+  return limits;
+}
+
+TEST(Load, more_than_can_be_answered_in_time_is_refused_in_part) {
   Hold hold;
-  Fixture fixture(hold.handler(), limits);
+  Fixture fixture(hold.handler(), shedding({}));
   const auto answers = ask_in_a_crowd(fixture, hold, 400, "/");
   const size_t refused = refused_of(answers);
   EXPECT_GT(refused, 0U);
@@ -248,30 +253,22 @@ TEST(Load, more_than_can_be_answered_in_time_is_refused_in_part) {
 }
 
 TEST(Load, a_hundred_who_wait_long_are_no_overload) {
-  Limits limits;
-  limits.sheds_load = true;
   Hold hold;
-  Fixture fixture(hold.handler(), limits);
+  Fixture fixture(hold.handler(), shedding({}));
   EXPECT_EQ(refused_of(ask_in_a_crowd(fixture, hold, 100, "/")), 0U);
 }
 
 TEST(Load, what_is_vital_is_never_refused) {
-  Limits limits;
-  limits.sheds_load = true;
-  limits.vital = {"/livez"};
   Hold hold;
-  Fixture fixture(hold.handler(), limits);
+  Fixture fixture(hold.handler(), shedding({"/livez"}));
   EXPECT_EQ(refused_of(ask_in_a_crowd(fixture, hold, 400, "/livez")), 0U);
 }
 
 // What looks like a request is the body of another, and of some comes late: whoever is refused must not be
 // answered twice.
 TEST(Load, who_is_refused_is_read_to_the_end) {
-  Limits limits;
-  limits.sheds_load = true;
-  limits.vital = {"/livez", "/hold"};
   Hold hold;
-  Fixture fixture(hold.handler(), limits);
+  Fixture fixture(hold.handler(), shedding({"/livez", "/hold"}));
   const std::string body = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
   const std::string head =
       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
