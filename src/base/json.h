@@ -100,6 +100,31 @@ std::string write_pretty(const Value& value);
 void append_string(std::string& out, std::string_view text);
 void append_integer(std::string& out, int64_t value);
 
+// A member's name. Of a literal, as nearly all are, it is known when the program is compiled that no letter
+// needs an escape.
+class MemberName {
+ public:
+  template <size_t N>
+  consteval MemberName(const char (&literal)[N]) : text_(literal, N - 1), is_plain_(true) {
+    for (const char letter : text_) {
+      if (letter < ' ' || letter > '~' || letter == '"' || letter == '\\')
+        throw "a name that needs an escape";
+    }
+  }
+  MemberName(std::string_view text) : text_(text) {}
+  MemberName(const std::string& text) : text_(text) {}
+
+  std::string_view text() const { return text_; }
+  bool is_plain() const { return is_plain_; }
+
+ private:
+  std::string_view text_;
+  bool is_plain_ = false;
+};
+
+// Appends what stands before a member's value.
+void append_name(std::string& out, MemberName name, bool is_first);
+
 // Writes one flat or nested object without building a tree; for hot paths.
 class ObjectWriter {
  public:
@@ -107,44 +132,42 @@ class ObjectWriter {
   ObjectWriter(const ObjectWriter&) = delete;
   ObjectWriter& operator=(const ObjectWriter&) = delete;
 
-  ObjectWriter& add(std::string_view name, std::string_view value) {
+  ObjectWriter& add(MemberName name, std::string_view value) {
     begin(name);
     append_string(out_, value);
     return *this;
   }
-  ObjectWriter& add(std::string_view name, const char* value) { return add(name, std::string_view(value)); }
-  ObjectWriter& add(std::string_view name, int64_t value) {
+  ObjectWriter& add(MemberName name, const char* value) { return add(name, std::string_view(value)); }
+  ObjectWriter& add(MemberName name, int64_t value) {
     begin(name);
     append_integer(out_, value);
     return *this;
   }
-  ObjectWriter& add_bool(std::string_view name, bool value) {
+  ObjectWriter& add_bool(MemberName name, bool value) {
     begin(name);
     out_ += value ? "true" : "false";
     return *this;
   }
   // `json` must already be a JSON text.
-  ObjectWriter& add_raw(std::string_view name, std::string_view json) {
+  ObjectWriter& add_raw(MemberName name, std::string_view json) {
     begin(name);
     out_ += json;
     return *this;
   }
   // The member's name is written; the caller appends its value, a whole JSON text, to what is returned.
-  std::string& open(std::string_view name) {
+  std::string& open(MemberName name) {
     begin(name);
     return out_;
   }
-  ObjectWriter& add_unless_empty(std::string_view name, std::string_view value) {
+  ObjectWriter& add_unless_empty(MemberName name, std::string_view value) {
     return value.empty() ? *this : add(name, value);
   }
   void end() { out_.push_back('}'); }
 
  private:
-  void begin(std::string_view name) {
-    if (!first_) out_.push_back(',');
+  void begin(MemberName name) {
+    append_name(out_, name, first_);
     first_ = false;
-    append_string(out_, name);
-    out_.push_back(':');
   }
   std::string& out_;
   bool first_ = true;

@@ -41,12 +41,12 @@ void append_bounded(std::string& out, std::string_view text) {
     json::append_string(out, bounded(text));
 }
 
-void add_bounded(json::ObjectWriter& writer, std::string_view name, std::string_view text) {
+void add_bounded(json::ObjectWriter& writer, json::MemberName name, std::string_view text) {
   append_bounded(writer.open(name), text);
 }
 
 // An empty text is left out, and so is one that is not UTF-8.
-void add_bounded_unless_empty(json::ObjectWriter& writer, std::string_view name, std::string_view text) {
+void add_bounded_unless_empty(json::ObjectWriter& writer, json::MemberName name, std::string_view text) {
   if (text.empty()) return;
   if (is_fit(text))
     writer.add(name, text);
@@ -54,7 +54,7 @@ void add_bounded_unless_empty(json::ObjectWriter& writer, std::string_view name,
     writer.add_unless_empty(name, bounded(text));
 }
 
-void add_list(json::ObjectWriter& writer, std::string_view name, const std::vector<std::string>& texts) {
+void add_list(json::ObjectWriter& writer, json::MemberName name, const std::vector<std::string>& texts) {
   if (texts.empty()) return;
   json::ArrayWriter list(writer.open(name));
   for (const std::string& text : texts) append_bounded(list.next(), text);

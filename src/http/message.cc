@@ -197,9 +197,9 @@ std::string_view reason_phrase(int status) {
 }
 
 std::optional<Form> Form::parse(std::string_view text) {
+  constexpr size_t kUsualFields = 10;  // what a token request has; not counted first, tokens are long
   Form form;
-  form.fields_.reserve(std::min<size_t>(
-      kMaxFields, text.empty() ? 0 : 1 + static_cast<size_t>(std::count(text.begin(), text.end(), '&'))));
+  form.fields_.reserve(kUsualFields);
   while (!text.empty()) {
     const size_t end = std::min(text.find('&'), text.size());
     const std::string_view pair = text.substr(0, end);
@@ -264,28 +264,31 @@ std::string percent_encode(std::string_view text) {
 }
 
 std::optional<std::string> percent_decode(std::string_view text, Plus plus) {
-  // Tokens, the longest values there are, hold neither.
-  if (text.find('%') == std::string_view::npos &&
-      (plus != Plus::kSpace || text.find('+') == std::string_view::npos)) {
-    return std::string(text);
+  // In place, and in one go up to the first escape: tokens, the longest values there are, hold none.
+  std::optional<std::string> decoded(text);
+  if (plus == Plus::kSpace) {
+    for (size_t at = text.find('+'); at != std::string_view::npos; at = text.find('+', at + 1))
+      (*decoded)[at] = ' ';
   }
-  std::string out;
-  out.reserve(text.size());
-  for (size_t at = 0; at < text.size(); ++at) {
-    if (text[at] == '+' && plus == Plus::kSpace) {
-      out.push_back(' ');
-    } else if (text[at] != '%') {
-      out.push_back(text[at]);
-    } else {
-      if (text.size() - at < 3) return std::nullopt;
-      const int high = hex_value(text[at + 1]);
-      const int low = hex_value(text[at + 2]);
-      if (high < 0 || low < 0) return std::nullopt;
-      out.push_back(static_cast<char>(high * 16 + low));
-      at += 2;
+  const size_t first = text.find('%');
+  if (first == std::string_view::npos) return decoded;
+  char* const begin = decoded->data();
+  const char* const end = begin + decoded->size();
+  char* to = begin + first;
+  for (const char* from = to; from != end; ++from) {
+    if (*from != '%') {
+      *to++ = *from;
+      continue;
     }
+    if (end - from < 3) return std::nullopt;
+    const int high = hex_value(from[1]);
+    const int low = hex_value(from[2]);
+    if (high < 0 || low < 0) return std::nullopt;
+    *to++ = static_cast<char>(high * 16 + low);
+    from += 2;
   }
-  return out;
+  decoded->resize(static_cast<size_t>(to - begin));
+  return decoded;
 }
 
 std::string write_form(const std::vector<std::pair<std::string, std::string>>& fields) {

@@ -8,7 +8,7 @@
 namespace behalf::oauth {
 namespace {
 
-void add_issuer_subject(json::ObjectWriter& writer, std::string_view name, std::string_view issuer,
+void add_issuer_subject(json::ObjectWriter& writer, json::MemberName name, std::string_view issuer,
                         std::string_view id) {
   if (id.empty()) return;
   std::string text;
@@ -29,8 +29,10 @@ std::string subject_of(std::string_view issuer, const Revocation& item, bool nam
   writer.add("format", "complex");
   switch (item.kind) {
     case RevokedKind::kPrincipal:
-      add_issuer_subject(writer, item.principal == SubjectKind::kUser ? "user" : "application", issuer,
-                         item.id);
+      add_issuer_subject(
+          writer,
+          item.principal == SubjectKind::kUser ? json::MemberName("user") : json::MemberName("application"),
+          issuer, item.id);
       break;
     case RevokedKind::kGrant:
       writer.add_raw("session", opaque(item.id));

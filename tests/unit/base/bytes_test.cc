@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
+#include <random>
+
 namespace behalf {
 namespace {
 
@@ -69,6 +72,53 @@ TEST(Bytes, all_byte_values_round_trip_at_each_length) {
   }
 }
 
+// One letter after another, from the definition (RFC 4648 §4), without blocks or tables.
+std::string spelled_out(std::string_view bytes, std::string_view alphabet) {
+  std::string text;
+  for (size_t bit = 0; bit < bytes.size() * 8; bit += 6) {
+    size_t value = 0;
+    for (size_t i = bit; i < bit + 6; ++i) {
+      const size_t byte = i / 8 < bytes.size() ? static_cast<unsigned char>(bytes[i / 8]) : 0;
+      value = value * 2 + (byte >> (7 - i % 8) & 1);
+    }
+    text.push_back(alphabet[value]);
+  }
+  return text;
+}
+
+TEST(Bytes, base64_is_what_it_is_by_definition_at_each_length) {
+  const std::string letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  std::mt19937 random(1);  // NOLINT(bugprone-random-generator-seed): the same each time
+  for (size_t length = 0; length <= 100; ++length) {
+    for (int round = 0; round < 30; ++round) {
+      std::string bytes(length, '\0');
+      for (char& byte : bytes) byte = static_cast<char>(random());
+      const std::string url = spelled_out(bytes, letters + "-_");
+      ASSERT_EQ(base64url(bytes), url);
+      ASSERT_EQ(decode_base64url(url), bytes);
+      ASSERT_EQ(base64(bytes).substr(0, url.size()), spelled_out(bytes, letters + "+/"));
+      ASSERT_EQ(decode_base64(base64(bytes)), bytes);
+    }
+  }
+}
+
+TEST(Bytes, base64_knows_its_letters_wherever_they_stand) {
+  for (size_t size = 4; size <= 64; size += 4) {
+    for (size_t place = 0; place < size; ++place) {
+      for (int byte = 0; byte < 256; ++byte) {
+        std::string text(size, 'q');
+        text[place] = static_cast<char>(byte);
+        const bool is_common = std::isalnum(byte) != 0 && byte < 0x80;
+        ASSERT_EQ(decode_base64url(text).has_value(), is_common || byte == '-' || byte == '_') << hex(text);
+        const bool is_padding = byte == '=' && place + 1 == size;
+        // Two letters before the padding's end leave no bit over; 'q' before it leaves some.
+        if (is_padding) continue;
+        ASSERT_EQ(decode_base64(text).has_value(), is_common || byte == '+' || byte == '/') << hex(text);
+      }
+    }
+  }
+}
+
 TEST(Bytes, hex_is_lower_case_and_two_digits_a_byte) {
   EXPECT_EQ(hex(""sv), "");
   EXPECT_EQ(hex("\x00\x0F\xAB\xFF"sv), "000fabff");
@@ -105,11 +155,21 @@ TEST(Bytes, utf8_is_well_formed_or_refused) {
                                    "\xFF"sv,
                                    "ok\xE2\x82"sv};
   for (const std::string_view text : kBad) EXPECT_FALSE(is_utf8(text)) << hex(text);
+
+  for (size_t before = 0; before <= 40; ++before) {
+    for (const size_t after : {size_t{0}, size_t{1}, size_t{15}, size_t{16}, size_t{33}}) {
+      const auto within = [&](std::string_view text) {
+        return std::string(before, 'a').append(text).append(after, 'b');
+      };
+      for (const std::string_view text : kGood) EXPECT_TRUE(is_utf8(within(text))) << before << hex(text);
+      for (const std::string_view text : kBad) EXPECT_FALSE(is_utf8(within(text))) << before << hex(text);
+    }
+  }
 }
 
 TEST(PrintableAscii, is_asked_of_every_byte_wherever_it_stands) {
   EXPECT_TRUE(is_printable_ascii(""));
-  for (size_t size = 1; size <= 20; ++size) {
+  for (size_t size = 1; size <= 40; ++size) {
     for (size_t place = 0; place < size; ++place) {
       for (int byte = 0; byte < 256; ++byte) {
         for (const char other : {' ', '~', 'a'}) {

@@ -140,10 +140,9 @@ TEST(Json, every_byte_below_space_is_escaped_and_reads_back) {
   EXPECT_EQ(*read->array()->at(0).string(), text);
 }
 
-// Texts are looked at eight bytes at a time and in overlapping pieces: every byte at every place of every
-// length.
+// Texts are looked at in words and blocks that overlap: every byte at every place of every length.
 TEST(Json, a_byte_is_escaped_wherever_it_stands) {
-  for (size_t length = 1; length <= 20; ++length) {
+  for (size_t length = 1; length <= 70; ++length) {
     for (size_t place = 0; place < length; ++place) {
       for (int byte = 1; byte < 0x80; ++byte) {
         std::string text(length, 'a');
@@ -182,6 +181,14 @@ TEST(Json, object_writer_writes_members_in_order) {
   std::string empty;
   ObjectWriter(empty).end();
   EXPECT_EQ(empty, "{}");
+}
+
+TEST(Json, a_name_from_elsewhere_is_escaped_as_a_text_is) {
+  const std::string name = "a\"b";
+  const std::string_view view = "c\nd";
+  std::string text;
+  ObjectWriter(text).add(name, "1").add(view, "2").add("plain", "3").end();
+  EXPECT_EQ(text, R"({"a\"b":"1","c\nd":"2","plain":"3"})");
 }
 
 TEST(Json, array_writer_writes_elements_in_order) {
