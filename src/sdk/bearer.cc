@@ -2,30 +2,30 @@
 
 #include <algorithm>
 
+#include "base/blocks.h"
+
 namespace behalf::sdk {
 namespace {
 
-// One of ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/", of which "-" to "9" stand in one row.
-constexpr bool is_token_letter(unsigned char letter) {
-  const bool is_alpha = static_cast<unsigned char>((letter | 0x20) - 'a') < 26;
-  const bool is_in_row = static_cast<unsigned char>(letter - '-') <= '9' - '-';
-  return is_alpha | is_in_row | (letter == '_') | (letter == '~') | (letter == '+');
+// True of a letter, and of each letter of a block, that is none of ALPHA / DIGIT / "-" / "." / "_" / "~" /
+// "+" / "/";
+// "-" to "9" stand in one row.
+template <class Letters>
+auto is_other(Letters letters) {
+  const Letters small = letters | 0x20;
+  const auto is_alpha = Letters(small - 'a') < 26;
+  const auto is_in_row = Letters(letters - '-') <= '9' - '-';
+  return !(is_alpha | is_in_row | (letters == '_') | (letters == '~') | (letters == '+'));
 }
 
-// b64token (RFC 6750 §2.1): 1*( letter ) *"=". Whole blocks without a way out, which compilers make into a
-// few instructions each.
+// b64token (RFC 6750 §2.1): 1*( letter ) *"=".
 bool is_token(std::string_view text) {
-  constexpr size_t kBlock = 16;
   while (text.ends_with('=')) text.remove_suffix(1);
   if (text.empty()) return false;
-  for (; text.size() >= kBlock; text.remove_prefix(kBlock)) {
-    unsigned char others = 0;
-    for (size_t i = 0; i < kBlock; ++i)
-      others |= static_cast<unsigned char>(!is_token_letter(static_cast<unsigned char>(text[i])));
-    if (others != 0) return false;
-  }
-  return std::all_of(text.begin(), text.end(),
-                     [](char letter) { return is_token_letter(static_cast<unsigned char>(letter)); });
+  if (text.size() >= kBlock)
+    return !any_in(text.data(), text.size(), [](Block letters) { return mask(is_other(letters)); });
+  return std::none_of(text.begin(), text.end(),
+                      [](char letter) { return is_other(static_cast<unsigned char>(letter)); });
 }
 
 // Schemes do not depend on case (RFC 9110 §11.1).

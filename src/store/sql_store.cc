@@ -17,10 +17,6 @@ constexpr std::string_view kUserKind = "user";
 constexpr std::string_view kAgentKind = "agent";
 constexpr std::string_view kClientKind = "client";
 
-Parameter nullable(std::string_view text) {
-  if (text.empty()) return nullptr;
-  return text;
-}
 std::optional<UnixTime> optional_time(const Row& row, int column) {
   if (row.is_null(column)) return std::nullopt;
   return UnixTime{row.integer(column)};
@@ -96,28 +92,6 @@ Grant read_grant(const Row& row) {
   grant.ended_cause = row.text(7);
   read_document(row.text(8), grant);
   return grant;
-}
-
-std::string text_member(const json::Value& value, std::string_view name) {
-  const std::string* text = value.find_string(name);
-  return text == nullptr ? std::string{} : *text;
-}
-
-// A record passes if it names what the filter names; the agent may stand anywhere in the chain.
-bool passes(const AuditFilter& filter, std::string_view record) {
-  if (filter.user.empty() && filter.agent.empty() && filter.client.empty() && filter.event.empty())
-    return true;
-  const auto value = json::parse(record, kRegistryLimits);
-  if (!value) return false;
-  if (!filter.user.empty() && text_member(*value, "user") != filter.user) return false;
-  if (!filter.client.empty() && text_member(*value, "client") != filter.client) return false;
-  if (!filter.event.empty() && !text_member(*value, "event").starts_with(filter.event)) return false;
-  if (filter.agent.empty() || text_member(*value, "agent") == filter.agent) return true;
-  const json::Value* chain = value->find("chain");
-  if (chain == nullptr || chain->array() == nullptr) return false;
-  return std::any_of(chain->array()->begin(), chain->array()->end(), [&](const json::Value& hop) {
-    return hop.string() != nullptr && *hop.string() == filter.agent;
-  });
 }
 
 }  // namespace
@@ -611,63 +585,7 @@ size_t SqlTransaction::end_user_sessions(const UserId& user, UnixTime now) {
   return database_.query(kEnd, {user.text(), now.milliseconds}, [](const Row&) {});
 }
 
-// ---- Audit ----
-
-void SqlTransaction::append_audit(const AuditRecord& record, UnixTime now) {
-  WriterState& state = *writing_;
-  const int64_t sequence = ++state.sequence;
-  const std::string text = canonical_json(record, sequence, now);
-  state.head_hash = state.chain(state.head_hash, text);
-  state.high_water = std::max(state.high_water, now.milliseconds);
-  constexpr Statement kAppend{"INSERT INTO audit (sequence, grant_id, record, hash) VALUES ($1, $2, $3, $4)"};
-  const std::string& lineage = record.grant.empty() ? record.lineage : record.grant;
-  database_.execute(kAppend, {sequence, nullable(lineage), text, state.head_hash});
-}
-
-std::vector<LoggedRecord> SqlTransaction::list_audit(const AuditFilter& filter) {
-  constexpr size_t kChunk = 2000;
-  std::vector<LoggedRecord> records;
-  constexpr Statement kByGrant{
-      "SELECT sequence, record, hash, grant_id FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND "
-      "sequence > "
-      "$2 "
-      "ORDER BY sequence LIMIT $3"};
-  constexpr Statement kByGrantBackward{
-      "SELECT sequence, record, hash, grant_id FROM audit WHERE grant_id = $1 AND grant_id IS NOT NULL AND "
-      "sequence < "
-      "$2 "
-      "ORDER BY sequence DESC LIMIT $3"};
-  constexpr Statement kForward{
-      "SELECT sequence, record, hash, grant_id FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2"};
-  constexpr Statement kBackward{
-      "SELECT sequence, record, hash, grant_id FROM audit WHERE sequence < $1 ORDER BY sequence DESC LIMIT "
-      "$2"};
-  int64_t at = filter.newest_first ? INT64_MAX : filter.after;
-  size_t all_read = 0;
-  while (records.size() < filter.limit && all_read < filter.most_read) {
-    const auto chunk = static_cast<int64_t>(std::min<size_t>(kChunk, filter.most_read - all_read));
-    const auto take = [&](const Row& row) {
-      at = row.integer(0);
-      if (records.size() >= filter.limit || !passes(filter, row.text(1))) return;
-      records.push_back({.sequence = at,
-                         .json = std::string(row.text(1)),
-                         .hash = std::string(row.text(2)),
-                         .lineage = std::string(row.text(3))});
-    };
-    size_t seen = 0;
-    if (!filter.grant.empty() && filter.newest_first)
-      seen = database_.query(kByGrantBackward, {filter.grant, at, chunk}, take);
-    else if (!filter.grant.empty())
-      seen = database_.query(kByGrant, {filter.grant, at, chunk}, take);
-    else if (filter.newest_first)
-      seen = database_.query(kBackward, {at, chunk}, take);
-    else
-      seen = database_.query(kForward, {at, chunk}, take);
-    all_read += seen;
-    if (seen < static_cast<size_t>(chunk)) break;
-  }
-  return records;
-}
+// ---- What is over ----
 
 size_t SqlTransaction::purge(UnixTime before, size_t limit) {
   const auto most = static_cast<int64_t>(limit);

@@ -68,6 +68,9 @@ struct WriterState {
   // What is issued now belongs to this part of the log (docs/decisions/0010-indexes-in-runs.md).
   int64_t run() const { return sequence / kRunLength; }
   static constexpr int64_t kRunLength = 512;
+  // Of the log (docs/decisions/0012-the-log-by-grant-in-stretches.md).
+  static constexpr int64_t kStretchRuns = 128;
+  static constexpr int64_t kStretchLength = kStretchRuns * kRunLength;
 
   int64_t revocation = 0;      // the newest
   int64_t status_place = 0;    // the next
@@ -80,6 +83,7 @@ struct WriterState {
   Cache<std::shared_ptr<const Grant>> grants{16384};
   Cache<std::shared_ptr<const Node>> nodes{32768};
   Cache<std::shared_ptr<const Node>> codes{8192};  // as issued here; whether one is spent is not in it
+  Cache<int64_t> stretches{16384};                 // the last one in which a grant is known to have records
 };
 
 class SqlTransaction final : public Transaction {
@@ -150,6 +154,12 @@ class SqlTransaction final : public Transaction {
   void cache(const std::shared_ptr<const Node>& node);
   void forget(std::vector<Node>& ended);
 
+  // The log (sql_audit.cc)
+  void note_stretch(const std::string& grant, int64_t stretch);
+  std::optional<int64_t> next_stretch(std::string_view grant, int64_t at, bool backward);
+  size_t read_grant_audit(std::string_view grant, int64_t& at, bool backward, int64_t most,
+                          const std::function<void(const Row&)>& each);
+
   // Revocations (sql_revocations.cc)
   void revoke(Revocation item, UnixTime now);
   void revoke_token(const Node& node, UnixTime now, std::string_view cause);
@@ -168,6 +178,11 @@ class SqlTransaction final : public Transaction {
   // Principals that this work has ended: what ends with them needs no item of its own.
   std::vector<std::string> ended_principals_;
 };
+
+inline Parameter nullable(std::string_view text) {
+  if (text.empty()) return nullptr;
+  return text;
+}
 
 RegistryTables load_registry(Database& database);
 RevocationList load_revocations(Database& database, int64_t after, size_t limit);

@@ -16,7 +16,7 @@ namespace behalf::store {
 namespace {
 
 using Statement = Database::Statement;
-constexpr int64_t kSchemaVersion = 3;
+constexpr int64_t kSchemaVersion = 4;
 constexpr size_t kFetchLimit = 4096;
 
 void prepare_schema(Database& database) {
@@ -140,6 +140,7 @@ struct Store::Impl {
     state.grants.clear();
     state.nodes.clear();
     state.codes.clear();
+    state.stretches.clear();
   }
 
   void read_loop() {

@@ -33,8 +33,12 @@ inline std::unique_ptr<store::Store> open_store(std::unique_ptr<store::Connector
   });
 }
 
-// Takes back what schema 3 changed; the version is the caller's to say.
-inline constexpr const char* kBackToSecondSchema =
+// Takes back what schema 4 changed, and schema 3 before it; the version is the caller's to say.
+#define BACK_TO_THIRD_SCHEMA                                                                   \
+  "DROP TABLE audit_stretches; DROP INDEX audit_by_grant; ALTER TABLE audit DROP COLUMN run; " \
+  "CREATE INDEX audit_by_grant ON audit (grant_id, sequence) WHERE grant_id IS NOT NULL; "
+inline constexpr const char* kBackToThirdSchema = BACK_TO_THIRD_SCHEMA;
+inline constexpr const char* kBackToSecondSchema = BACK_TO_THIRD_SCHEMA
     "DROP INDEX nodes_by_root; DROP INDEX nodes_by_grant; ALTER TABLE nodes DROP COLUMN run; "
     "ALTER TABLE grants DROP COLUMN run; "
     "CREATE INDEX nodes_by_root ON nodes (root_id, id) WHERE parent_id IS NOT NULL; "

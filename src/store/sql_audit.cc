@@ -1,0 +1,152 @@
+// The audit log in the store: one record after another, and the way to those of one grant.
+//
+// The log is never purged, and an index by grant over all of it would have to be written at a random place
+// for every record. So it is kept in runs, and for each grant it is noted once in a while in which part of
+// the log it is worth looking (docs/decisions/0012-the-log-by-grant-in-stretches.md).
+#include <algorithm>
+
+#include "store/sql_store.h"
+
+namespace behalf::store {
+namespace {
+
+using Statement = Database::Statement;
+
+constexpr json::Limits kRecordLimits{.bytes = 1024 * 1024, .depth = 32};
+constexpr int64_t kStretch = WriterState::kStretchLength;
+
+std::string text_member(const json::Value& value, std::string_view name) {
+  const std::string* text = value.find_string(name);
+  return text == nullptr ? std::string{} : *text;
+}
+
+// A record passes if it names what the filter names; the agent may stand anywhere in the chain.
+bool passes(const AuditFilter& filter, std::string_view record) {
+  if (filter.user.empty() && filter.agent.empty() && filter.client.empty() && filter.event.empty())
+    return true;
+  const auto value = json::parse(record, kRecordLimits);
+  if (!value) return false;
+  if (!filter.user.empty() && text_member(*value, "user") != filter.user) return false;
+  if (!filter.client.empty() && text_member(*value, "client") != filter.client) return false;
+  if (!filter.event.empty() && !text_member(*value, "event").starts_with(filter.event)) return false;
+  if (filter.agent.empty() || text_member(*value, "agent") == filter.agent) return true;
+  const json::Value* chain = value->find("chain");
+  if (chain == nullptr || chain->array() == nullptr) return false;
+  return std::any_of(chain->array()->begin(), chain->array()->end(), [&](const json::Value& hop) {
+    return hop.string() != nullptr && *hop.string() == filter.agent;
+  });
+}
+
+#define AUDIT_COLUMNS "sequence, record, hash, grant_id"
+
+// $2 to $3 are a stretch's runs, and between $4 and $5 is what is asked for of it. Run 0 is always looked at.
+#define OF_GRANT_IN_STRETCH                                                                                  \
+  "WITH RECURSIVE later (n) AS (SELECT CAST($2 AS BIGINT) UNION ALL SELECT n + 1 FROM later WHERE n < $3), " \
+  "runs (n) AS (SELECT 0 UNION SELECT n FROM later) "                                                        \
+  "SELECT " AUDIT_COLUMNS                                                                                    \
+  " FROM audit WHERE sequence IN (SELECT logged.sequence FROM runs CROSS JOIN "                              \
+  "audit AS logged WHERE logged.run = n AND logged.grant_id = $1 AND logged.grant_id IS NOT NULL AND "       \
+  "logged.sequence > $4 AND logged.sequence < $5 "
+
+}  // namespace
+
+void SqlTransaction::append_audit(const AuditRecord& record, UnixTime now) {
+  WriterState& state = *writing_;
+  const int64_t sequence = ++state.sequence;
+  const std::string text = canonical_json(record, sequence, now);
+  state.head_hash = state.chain(state.head_hash, text);
+  state.high_water = std::max(state.high_water, now.milliseconds);
+  constexpr Statement kAppend{
+      "INSERT INTO audit (sequence, grant_id, record, hash, run) VALUES ($1, $2, $3, $4, $5)"};
+  const bool has_grant = !record.grant.empty();
+  const std::string_view lineage = has_grant ? record.grant : record.lineage;
+  const int64_t run = has_grant ? sequence / WriterState::kRunLength : 0;
+  database_.execute(kAppend, {sequence, nullable(lineage), text, state.head_hash, run});
+  if (has_grant) note_stretch(record.grant, sequence / kStretch);
+}
+
+void SqlTransaction::note_stretch(const std::string& grant, int64_t stretch) {
+  if (const int64_t* known = writing_->stretches.find(grant); known != nullptr && *known == stretch) return;
+  constexpr Statement kNote{
+      "INSERT INTO audit_stretches (grant_id, stretch) VALUES ($1, $2) ON CONFLICT DO NOTHING"};
+  database_.execute(kNote, {grant, stretch});
+  writing_->stretches.put(grant, stretch);
+}
+
+std::optional<int64_t> SqlTransaction::next_stretch(std::string_view grant, int64_t at, bool backward) {
+  std::optional<int64_t> next;
+  if (backward ? at <= 0 : at == INT64_MAX) return next;
+  const auto take = [&](int64_t length) {
+    return [&next, length, backward](const Row& row) {
+      if (row.is_null(0)) return;
+      const int64_t stretch = row.integer(0) / length;
+      if (!next || (backward ? stretch > *next : stretch < *next)) next = stretch;
+    };
+  };
+  constexpr Statement kLater{
+      "SELECT min(stretch) FROM audit_stretches WHERE grant_id = $1 AND stretch >= $2"};
+  constexpr Statement kEarlier{
+      "SELECT max(stretch) FROM audit_stretches WHERE grant_id = $1 AND stretch <= $2"};
+  constexpr Statement kLaterInRun0{
+      "SELECT min(sequence) FROM audit WHERE run = 0 AND grant_id = $1 AND grant_id IS NOT NULL AND sequence "
+      "> $2"};
+  constexpr Statement kEarlierInRun0{
+      "SELECT max(sequence) FROM audit WHERE run = 0 AND grant_id = $1 AND grant_id IS NOT NULL AND sequence "
+      "< $2"};
+  database_.query(backward ? kEarlier : kLater, {grant, (backward ? at - 1 : at + 1) / kStretch}, take(1));
+  database_.query(backward ? kEarlierInRun0 : kLaterInRun0, {grant, at}, take(kStretch));
+  return next;
+}
+
+// Goes on from `at`, which it moves; hands out at most `most` records and says how many. None: there are no
+// more.
+size_t SqlTransaction::read_grant_audit(std::string_view grant, int64_t& at, bool backward, int64_t most,
+                                        const std::function<void(const Row&)>& each) {
+  constexpr Statement kForward{OF_GRANT_IN_STRETCH "ORDER BY logged.sequence LIMIT $6) ORDER BY sequence"};
+  constexpr Statement kBackward{OF_GRANT_IN_STRETCH
+                                "ORDER BY logged.sequence DESC LIMIT $6) ORDER BY sequence DESC"};
+  while (const auto stretch = next_stretch(grant, at, backward)) {
+    const int64_t first_run = *stretch * WriterState::kStretchRuns;
+    const int64_t last_run = first_run + WriterState::kStretchRuns - 1;
+    const int64_t begin = *stretch * kStretch;
+    const int64_t end = begin + kStretch;
+    const int64_t above = backward ? begin - 1 : std::max(at, begin - 1);
+    const int64_t below = backward ? std::min(at, end) : end;
+    const size_t seen = database_.query(backward ? kBackward : kForward,
+                                        {grant, first_run, last_run, above, below, most}, each);
+    if (seen < static_cast<size_t>(most)) at = backward ? begin : end - 1;
+    if (seen > 0) return seen;
+  }
+  return 0;
+}
+
+std::vector<LoggedRecord> SqlTransaction::list_audit(const AuditFilter& filter) {
+  constexpr size_t kChunk = 2000;
+  std::vector<LoggedRecord> records;
+  constexpr Statement kForward{"SELECT " AUDIT_COLUMNS
+                               " FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2"};
+  constexpr Statement kBackward{"SELECT " AUDIT_COLUMNS
+                                " FROM audit WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2"};
+  const bool backward = filter.newest_first;
+  int64_t at = backward ? INT64_MAX : filter.after;
+  size_t all_read = 0;
+  while (records.size() < filter.limit && all_read < filter.most_read) {
+    const auto chunk = static_cast<int64_t>(std::min<size_t>(kChunk, filter.most_read - all_read));
+    const auto take = [&](const Row& row) {
+      at = row.integer(0);
+      if (records.size() >= filter.limit || !passes(filter, row.text(1))) return;
+      records.push_back({.sequence = at,
+                         .json = std::string(row.text(1)),
+                         .hash = std::string(row.text(2)),
+                         .lineage = std::string(row.text(3))});
+    };
+    const size_t seen = !filter.grant.empty()
+                            ? read_grant_audit(filter.grant, at, backward, chunk, take)
+                            : database_.query(backward ? kBackward : kForward, {at, chunk}, take);
+    all_read += seen;
+    if (seen == 0 || (filter.grant.empty() && seen < static_cast<size_t>(chunk))) break;
+  }
+  return records;
+}
+
+}  // namespace behalf::store
