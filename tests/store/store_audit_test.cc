@@ -215,6 +215,12 @@ TEST_P(AuditStore, WhatAGrantDidIsFoundInEveryPartOfTheLog) {
     append("g", at);
   append("other", 2'000'001);
   append("g", 9'000'000);
+  // And by a server that goes on from one stretch to the next.
+  append("g", 9'043'966);
+  for (int64_t at = 9'043'967; at < 9'043'972; ++at) {
+    run([](Transaction& transaction) { transaction.append_audit(make_record("e", "g"), kNow); });
+    of_g.push_back(std::to_string(at));
+  }
   EXPECT_EQ(list({.grant = "g"}), of_g);
   EXPECT_EQ(list({.newest_first = true, .grant = "g"}), Ids(of_g.rbegin(), of_g.rend()));
   EXPECT_EQ(list({.grant = "other"}), (Ids{"2000001"}));
