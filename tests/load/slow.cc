@@ -4,7 +4,9 @@
 //
 //   slow <port> <connections> <seconds> <file> <drip: 0 or 1> <read: 0 or 1>
 //
-// Who does not read has small buffers, so that a few answers fill them.
+// Who does not read has small buffers, so that a few answers fill them, and comes a while after the one
+// before: together they would be more load than a slow machine can take, and whoever is told to come back
+// later has so short answers that they fill nothing.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,6 +23,7 @@
 #include <iterator>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -68,6 +71,7 @@ int main(int count, char** words) {
   const int loop = ::epoll_create1(EPOLL_CLOEXEC);
   std::vector<Slow> all(std::strtoul(words[2], nullptr, 10));
   for (size_t index = 0; index < all.size(); ++index) {
+    if (!reads) std::this_thread::sleep_for(std::chrono::milliseconds(4));
     all[index].socket = connected(port, reads);
     (void)::send(all[index].socket, first.data(), first.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     epoll_event event{};
