@@ -325,7 +325,7 @@ void append_escaped(std::string& out, std::string_view text) {
     out.append(before).append(text).append(after);
     return;
   }
-  std::array<char, kShort + 4> whole;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  std::array<char, kShort + 4> whole;
   char* to = std::copy(before.begin(), before.end(), whole.data());
   to = std::copy(text.begin(), text.end(), to);
   to = std::copy(after.begin(), after.end(), to);

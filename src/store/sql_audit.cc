@@ -73,15 +73,17 @@ void SqlTransaction::note_stretch(const std::string& grant, int64_t stretch) {
   writing_->stretches.put(grant, stretch);
 }
 
-std::optional<int64_t> SqlTransaction::next_stretch(std::string_view grant, int64_t at, bool backward) {
-  std::optional<int64_t> next;
+std::optional<SqlTransaction::Stretch> SqlTransaction::next_stretch(std::string_view grant, int64_t at,
+                                                                    bool backward) {
+  std::optional<Stretch> next;
   if (backward ? at <= 0 : at == INT64_MAX) return next;
-  const auto take = [&](int64_t length) {
-    return [&next, length, backward](const Row& row) {
-      if (row.is_null(0)) return;
-      const int64_t stretch = row.integer(0) / length;
-      if (!next || (backward ? stretch > *next : stretch < *next)) next = stretch;
-    };
+  const auto take_noted = [&](const Row& row) {
+    if (!row.is_null(0)) next = {row.integer(0), true};
+  };
+  const auto take_run_0 = [&](const Row& row) {
+    if (row.is_null(0)) return;
+    const int64_t stretch = row.integer(0) / kStretch;
+    if (!next || (backward ? stretch > next->number : stretch < next->number)) next = {stretch, false};
   };
   constexpr Statement kLater{
       "SELECT min(stretch) FROM audit_stretches WHERE grant_id = $1 AND stretch >= $2"};
@@ -93,8 +95,8 @@ std::optional<int64_t> SqlTransaction::next_stretch(std::string_view grant, int6
   constexpr Statement kEarlierInRun0{
       "SELECT max(sequence) FROM audit WHERE run = 0 AND grant_id = $1 AND grant_id IS NOT NULL AND sequence "
       "< $2"};
-  database_.query(backward ? kEarlier : kLater, {grant, (backward ? at - 1 : at + 1) / kStretch}, take(1));
-  database_.query(backward ? kEarlierInRun0 : kLaterInRun0, {grant, at}, take(kStretch));
+  database_.query(backward ? kEarlier : kLater, {grant, (backward ? at - 1 : at + 1) / kStretch}, take_noted);
+  database_.query(backward ? kEarlierInRun0 : kLaterInRun0, {grant, at}, take_run_0);
   return next;
 }
 
@@ -106,9 +108,10 @@ size_t SqlTransaction::read_grant_audit(std::string_view grant, int64_t& at, boo
   constexpr Statement kBackward{OF_GRANT_IN_STRETCH
                                 "ORDER BY logged.sequence DESC LIMIT $6) ORDER BY sequence DESC"};
   while (const auto stretch = next_stretch(grant, at, backward)) {
-    const int64_t first_run = *stretch * WriterState::kStretchRuns;
-    const int64_t last_run = first_run + WriterState::kStretchRuns - 1;
-    const int64_t begin = *stretch * kStretch;
+    // Nobody noted it: there is nothing in its own runs.
+    const int64_t first_run = stretch->is_noted ? stretch->number * WriterState::kStretchRuns : 0;
+    const int64_t last_run = stretch->is_noted ? first_run + WriterState::kStretchRuns - 1 : 0;
+    const int64_t begin = stretch->number * kStretch;
     const int64_t end = begin + kStretch;
     const int64_t above = backward ? begin - 1 : std::max(at, begin - 1);
     const int64_t below = backward ? std::min(at, end) : end;

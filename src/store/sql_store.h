@@ -156,7 +156,11 @@ class SqlTransaction final : public Transaction {
 
   // The log (sql_audit.cc)
   void note_stretch(const std::string& grant, int64_t stretch);
-  std::optional<int64_t> next_stretch(std::string_view grant, int64_t at, bool backward);
+  struct Stretch {
+    int64_t number;
+    bool is_noted;  // false: it has records of run 0 only
+  };
+  std::optional<Stretch> next_stretch(std::string_view grant, int64_t at, bool backward);
   size_t read_grant_audit(std::string_view grant, int64_t& at, bool backward, int64_t most,
                           const std::function<void(const Row&)>& each);
 
