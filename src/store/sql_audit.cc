@@ -12,7 +12,6 @@ namespace {
 
 using Statement = Database::Statement;
 
-constexpr json::Limits kRecordLimits{.bytes = 1024 * 1024, .depth = 32};
 constexpr int64_t kStretch = WriterState::kStretchLength;
 
 std::string text_member(const json::Value& value, std::string_view name) {
@@ -24,7 +23,7 @@ std::string text_member(const json::Value& value, std::string_view name) {
 bool passes(const AuditFilter& filter, std::string_view record) {
   if (filter.user.empty() && filter.agent.empty() && filter.client.empty() && filter.event.empty())
     return true;
-  const auto value = json::parse(record, kRecordLimits);
+  const auto value = json::parse(record, kStoredLimits);
   if (!value) return false;
   if (!filter.user.empty() && text_member(*value, "user") != filter.user) return false;
   if (!filter.client.empty() && text_member(*value, "client") != filter.client) return false;

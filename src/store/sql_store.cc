@@ -11,7 +11,6 @@ namespace {
 
 using Statement = Database::Statement;
 
-constexpr json::Limits kRegistryLimits{.bytes = 1024 * 1024, .depth = 32};
 constexpr Seconds kTouchInterval{60};
 constexpr std::string_view kUserKind = "user";
 constexpr std::string_view kAgentKind = "agent";
@@ -23,7 +22,7 @@ std::optional<UnixTime> optional_time(const Row& row, int column) {
 }
 
 json::Value parse_registry(std::string_view document) {
-  auto value = json::parse(document, kRegistryLimits);
+  auto value = json::parse(document, kStoredLimits);
   if (!value) throw StoreUnavailable("a registry document is damaged");
   return std::move(*value);
 }
