@@ -16,18 +16,7 @@ namespace {
 constexpr size_t kDeepest = 40;  // levels of indentation; what hangs below is drawn there too
 
 // What is known of a thing in words that may be shown.
-std::string text_of(const json::Value& value, std::string_view name) {
-  const std::string* text = value.find_string(name);
-  return text == nullptr ? std::string{} : one_line(*text);
-}
-int64_t number_of(const json::Value& value, std::string_view name) {
-  return value.find_integer(name).value_or(0);
-}
-const json::Value::Array& list_of(const json::Value& value, std::string_view name) {
-  static const json::Value::Array kNone;
-  const json::Value* list = value.find(name);
-  return list == nullptr || list->array() == nullptr ? kNone : *list->array();
-}
+std::string shown(const json::Value& value, std::string_view name) { return one_line(text_of(value, name)); }
 
 std::string joined(const json::Value& value, std::string_view name, std::string_view between) {
   std::string text;
@@ -72,40 +61,40 @@ class Drawing {
 
   // "active until …", "ended … because …".
   std::string state_of(const json::Value& thing) const {
-    const std::string status = text_of(thing, "status");
-    const std::string cause = text_of(thing, "cause");
-    const std::string expires = text_of(thing, "expires_at");
+    const std::string status = shown(thing, "status");
+    const std::string cause = shown(thing, "cause");
+    const std::string expires = shown(thing, "expires_at");
     if (status == "active") return good("active") + (expires.empty() ? "" : dim(" until " + expires));
     if (status == "spent") return dim("used");
-    const std::string ended = text_of(thing, "ended_at");
+    const std::string ended = shown(thing, "ended_at");
     if (cause == "expired") return dim("expired" + (expires.empty() ? "" : " " + expires));
-    const std::string with = text_of(thing, "ended_with");
+    const std::string with = shown(thing, "ended_with");
     return bad("ended") + (ended.empty() ? "" : " " + ended) + (cause.empty() ? "" : ": " + bad(cause)) +
            (with.empty() ? "" : " (" + with + ")");
   }
 
   void draw_lineage(const json::Value& lineage) {
     if (const json::Value* grant = lineage.find("grant")) {
-      const std::string agent = text_of(*grant, "agent");
-      line(strong(text_of(*grant, "user")) + " allowed " +
+      const std::string agent = shown(*grant, "agent");
+      line(strong(shown(*grant, "user")) + " allowed " +
            (agent.empty() ? std::string{} : strong(agent) + " through ") + "client " +
-           text_of(*grant, "client") + dim("  consent " + text_of(*grant, "id")));
-      line("  " + text_of(*grant, "scopes") + " at " + joined(*grant, "resources", ", "));
-      line("  decided " + text_of(*grant, "created_at") + ", " + state_of(*grant));
+           shown(*grant, "client") + dim("  consent " + shown(*grant, "id")));
+      line("  " + shown(*grant, "scopes") + " at " + joined(*grant, "resources", ", "));
+      line("  decided " + shown(*grant, "created_at") + ", " + state_of(*grant));
     } else {
-      line(strong("software for itself") + dim("  from " + text_of(lineage, "root")));
+      line(strong("software for itself") + dim("  from " + shown(lineage, "root")));
     }
     Below below;
     std::map<std::string, const json::Value*> by_id;
     for (const json::Value& node : list_of(lineage, "nodes")) {
-      if (std::string id = text_of(node, "id"); !id.empty()) by_id[std::move(id)] = &node;
+      if (std::string id = shown(node, "id"); !id.empty()) by_id[std::move(id)] = &node;
     }
     // A refresh token that took another's place hangs where the first one does: a family is a list, not a
     // staircase. Ids are in the order of time, so the one before has its place already.
     std::map<std::string, std::string> family;
     for (const auto& [id, node] : by_id) {
-      std::string above = text_of(*node, "parent");
-      if (text_of(*node, "kind") == "refresh_token") {
+      std::string above = shown(*node, "parent");
+      if (shown(*node, "kind") == "refresh_token") {
         if (const auto before = family.find(above); before != family.end()) above = before->second;
         family[id] = above;
       }
@@ -136,7 +125,7 @@ class Drawing {
       }
       const json::Value& node = *(*level.nodes)[level.next++];
       const bool is_last = level.next == level.nodes->size();
-      const auto children = below.find(text_of(node, "id"));
+      const auto children = below.find(shown(node, "id"));
       const bool has_children = children != below.end();
       const std::string indent = level.indent;
       const std::string inner = indent + (is_last ? "   " : "│  ");
@@ -146,23 +135,23 @@ class Drawing {
   }
 
   void draw_node(const json::Value& node, const std::string& first, const std::string& rest) {
-    const std::string kind = text_of(node, "kind");
+    const std::string kind = shown(node, "kind");
     const std::string chain = joined(node, "chain", " < ");
     std::string what = kind == "authorization_code" ? "code"
                        : kind == "refresh_token"    ? "refresh token"
                                                     : "token";
-    const std::string by = text_of(node, "by");
+    const std::string by = shown(node, "by");
     if (by == "token.token-exchange") what = "exchanged token";
     if (by == "token.jwt-bearer") what = "on-behalf-of token";
-    line(first + what + " " + strong(chain.empty() ? text_of(node, "subject") : chain) + " through " +
-         text_of(node, "client") + dim("  " + text_of(node, "id")));
-    std::string reach = text_of(node, "scope");
-    if (const std::string resource = text_of(node, "resource"); !resource.empty()) reach += " at " + resource;
+    line(first + what + " " + strong(chain.empty() ? shown(node, "subject") : chain) + " through " +
+         shown(node, "client") + dim("  " + shown(node, "id")));
+    std::string reach = shown(node, "scope");
+    if (const std::string resource = shown(node, "resource"); !resource.empty()) reach += " at " + resource;
     if (!reach.empty() && kind == "access_token") line(rest + reach);
-    line(rest + dim("issued " + text_of(node, "issued_at")) + ", " + state_of(node));
+    line(rest + dim("issued " + shown(node, "issued_at")) + ", " + state_of(node));
     if (const json::Value* asked = node.find("introspected"))
       line(rest +
-           dim("asked about " + times(number_of(*asked, "count")) + ", last " + text_of(*asked, "last")));
+           dim("asked about " + times(number_of(*asked, "count")) + ", last " + shown(*asked, "last")));
     draw_uses(rest, list_of(node, "uses"), "");
     draw_decisions(rest, list_of(node, "refused"), "refused");
   }
@@ -171,17 +160,17 @@ class Drawing {
     for (const json::Value& use : uses) {
       const int64_t denied = number_of(use, "denied");
       const int64_t allowed = number_of(use, "count") - denied;
-      const std::string what = text_of(use, "what");
+      const std::string what = shown(use, "what");
       std::string text = indent + "▸ " + std::string(lead) + strong(what.empty() ? "a call" : what) + " at " +
-                         text_of(use, "resource") + ": ";
+                         shown(use, "resource") + ": ";
       if (allowed > 0) text += good("let through " + times(allowed));
       if (denied > 0) {
-        const std::string reason = text_of(use, "last_denied_for");
+        const std::string reason = shown(use, "last_denied_for");
         text += (allowed > 0 ? ", " : "") + bad("denied " + times(denied)) +
                 (reason.empty() ? "" : " (" + reason + ")");
       }
-      const std::string start = text_of(use, "first");
-      const std::string end = text_of(use, "last");
+      const std::string start = shown(use, "first");
+      const std::string end = shown(use, "last");
       text += dim(start == end ? ", " + start : ", " + start + " to " + end);
       for (const auto& [name, word] :
            {std::pair{"shadow", "in shadow"}, {"disputed", "disputed"}, {"unverified", "not verified"}}) {
@@ -197,10 +186,10 @@ class Drawing {
   void draw_decisions(const std::string& indent, const json::Value::Array& decisions,
                       const std::string& word) {
     for (const json::Value& decided : decisions) {
-      const std::string reason = text_of(decided, "reason");
-      line(indent + "▸ " + (word == "refused" ? bad(word) : dim(word)) + " " + text_of(decided, "event") +
-           " " + times(number_of(decided, "count")) + (reason.empty() ? "" : " (" + reason + ")") +
-           dim(", last " + text_of(decided, "last")));
+      const std::string reason = shown(decided, "reason");
+      line(indent + "▸ " + (word == "refused" ? bad(word) : dim(word)) + " " + shown(decided, "event") + " " +
+           times(number_of(decided, "count")) + (reason.empty() ? "" : " (" + reason + ")") +
+           dim(", last " + shown(decided, "last")));
     }
   }
 

@@ -143,12 +143,8 @@ Result<sdk::AgentLookup, std::string> read_agents(const std::string& path) {
     return Refused<std::string>{path + ": has no {\"agents\": [...]}"};
   std::vector<sdk::AgentInfo> agents;
   for (const json::Value& item : *list->array()) {
-    const auto text_of = [&](std::string_view name) {
-      const std::string* value = item.find_string(name);
-      return value == nullptr ? std::string() : *value;
-    };
-    agents.push_back(
-        {text_of("id"), text_of("name"), text_of("publisher"), text_of("owner"), text_of("status")});
+    agents.push_back({text_of(item, "id"), text_of(item, "name"), text_of(item, "publisher"),
+                      text_of(item, "owner"), text_of(item, "status")});
   }
   return lookup_in(agents);
 }

@@ -198,6 +198,24 @@ const Value* Value::find(std::string_view name) const {
   return nullptr;
 }
 
+std::string text_of(const Value& value, std::string_view name) {
+  const std::string* text = value.find_string(name);
+  return text == nullptr ? std::string() : *text;
+}
+
+int64_t number_of(const Value& value, std::string_view name) { return value.find_integer(name).value_or(0); }
+
+bool flag_of(const Value& value, std::string_view name) {
+  const Value* flag = value.find(name);
+  return flag != nullptr && flag->boolean() != nullptr && *flag->boolean();
+}
+
+const Value::Array& list_of(const Value& value, std::string_view name) {
+  static const Value::Array kNone;
+  const Value* list = value.find(name);
+  return list == nullptr || list->array() == nullptr ? kNone : *list->array();
+}
+
 const std::string* Value::find_string(std::string_view name) const {
   const Value* value = find(name);
   return value == nullptr ? nullptr : value->string();

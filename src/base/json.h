@@ -84,6 +84,12 @@ inline Value& Value::operator=(const Value&) = default;
 inline Value& Value::operator=(Value&&) noexcept = default;
 inline Value::~Value() = default;
 
+// A member's value, where one that is absent or of another type counts as none: empty, 0, false.
+std::string text_of(const Value& value, std::string_view name);
+int64_t number_of(const Value& value, std::string_view name);
+bool flag_of(const Value& value, std::string_view name);
+const Value::Array& list_of(const Value& value, std::string_view name);
+
 struct Limits {
   size_t bytes = 64 * 1024;
   size_t depth = 16;

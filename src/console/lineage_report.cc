@@ -10,18 +10,12 @@
 namespace behalf::console {
 namespace {
 
-constexpr json::Limits kRecordLimits{.bytes = 1024 * 1024, .depth = 32};
 // Of one lineage. The newest are read: they say what happened last.
 constexpr size_t kMostOfOne = 10'000;
 // Where no index helps, so much of the log is looked at and no more.
 constexpr size_t kMostSearched = 5'000;
 // Between a token's id, made when the request came, and its record, written when it was decided.
 constexpr Seconds kBetween{60};
-
-std::string text_of(const json::Value& value, std::string_view name) {
-  const std::string* text = value.find_string(name);
-  return text == nullptr ? std::string{} : *text;
-}
 
 class Search {
  public:

@@ -8,21 +8,9 @@
 namespace behalf::console {
 namespace {
 
-constexpr json::Limits kRecordLimits{.bytes = 1024 * 1024, .depth = 32};
 constexpr size_t kMostNodes = 2000;
 constexpr size_t kMostKinds = 100;  // of uses of one token; what is more is counted together
 
-std::string text_of(const json::Value& value, std::string_view name) {
-  const std::string* text = value.find_string(name);
-  return text == nullptr ? std::string{} : *text;
-}
-int64_t number_of(const json::Value& value, std::string_view name) {
-  return value.find_integer(name).value_or(0);
-}
-bool flag_of(const json::Value& value, std::string_view name) {
-  const json::Value* flag = value.find(name);
-  return flag != nullptr && flag->boolean() != nullptr && *flag->boolean();
-}
 std::string time_of(const json::Value& record) { return rfc3339({number_of(record, "time")}); }
 
 // "tools/call search", "GET /mail/1": one line for calls that are alike.

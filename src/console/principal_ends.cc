@@ -8,7 +8,6 @@
 namespace behalf::console {
 namespace {
 
-constexpr json::Limits kRecordLimits{.bytes = 1024 * 1024, .depth = 32};
 constexpr size_t kMostPrincipals = 500;
 constexpr size_t kMostEnds = 200;  // of one; the newest
 

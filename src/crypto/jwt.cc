@@ -171,7 +171,7 @@ class Candidates {
   const std::string* key_id_;
 };
 
-std::string_view text_of(const json::Value& claims, std::string_view name) {
+std::string_view claim_text(const json::Value& claims, std::string_view name) {
   const std::string* text = claims.find_string(name);
   return text == nullptr ? std::string_view() : std::string_view(*text);
 }
@@ -250,9 +250,9 @@ Result<EncodedJwt, JwtFault> EncodedJwt::parse(std::string_view compact) {
   return EncodedJwt(std::move(content));
 }
 
-std::string_view VerifiedJwt::subject() const { return text_of(content_->claims, "sub"); }
-std::string_view VerifiedJwt::issuer() const { return text_of(content_->claims, "iss"); }
-std::string_view VerifiedJwt::jti() const { return text_of(content_->claims, "jti"); }
+std::string_view VerifiedJwt::subject() const { return claim_text(content_->claims, "sub"); }
+std::string_view VerifiedJwt::issuer() const { return claim_text(content_->claims, "iss"); }
+std::string_view VerifiedJwt::jti() const { return claim_text(content_->claims, "jti"); }
 
 Result<VerifiedJwt, JwtFault> verify(const EncodedJwt& jwt, const Expectations& expectations,
                                      std::span<const VerifyingKey> keys, UnixTime now) {

@@ -48,6 +48,9 @@ struct LoggedRecord {
   std::string lineage;  // what it is filed under: the consent, or the first node of a lineage without one
 };
 
+// What the text of a record stays within.
+inline constexpr json::Limits kRecordLimits{.bytes = 1024 * 1024, .depth = 32};
+
 // The canonical text of a record, with its place and time in the log.
 std::string canonical_json(const AuditRecord& record, int64_t sequence, UnixTime now);
 

@@ -30,8 +30,7 @@ class Members {
 using Read = Result<AccessQuestion, std::string>;
 
 std::string text_of(const json::Value* value, std::string_view name) {
-  const std::string* text = value == nullptr ? nullptr : value->find_string(name);
-  return text == nullptr ? std::string{} : *text;
+  return value == nullptr ? std::string() : text_of(*value, name);
 }
 
 // Every string of a list, or of the `sub` of its objects.

@@ -22,16 +22,12 @@ std::string directory_url(std::string issuer) {
 }
 
 std::shared_ptr<const AgentInfo> read_agent(const json::Value& entry) {
-  const auto text = [&](std::string_view name) {
-    const std::string* member = entry.find_string(name);
-    return member == nullptr ? std::string() : *member;
-  };
   auto agent = std::make_shared<AgentInfo>();
-  agent->id = text("id");
-  agent->name = text("name");
-  agent->publisher = text("publisher");
-  agent->owner = text("owner");
-  agent->status = text("status");
+  agent->id = text_of(entry, "id");
+  agent->name = text_of(entry, "name");
+  agent->publisher = text_of(entry, "publisher");
+  agent->owner = text_of(entry, "owner");
+  agent->status = text_of(entry, "status");
   return agent;
 }
 

@@ -8,26 +8,10 @@
 namespace behalf::store {
 namespace {
 
-constexpr json::Limits kDocumentLimits{.bytes = 1024 * 1024, .depth = 32};
-
 json::Value parse_document(std::string_view text) {
-  auto value = json::parse(text, kDocumentLimits);
+  auto value = json::parse(text, kStoredLimits);
   if (!value) throw StoreUnavailable("a stored document is damaged");
   return std::move(*value);
-}
-
-std::string text_of(const json::Value& value, std::string_view name) {
-  const std::string* text = value.find_string(name);
-  return text == nullptr ? std::string{} : *text;
-}
-
-int64_t number_of(const json::Value& value, std::string_view name) {
-  return value.find_integer(name).value_or(0);
-}
-
-bool flag_of(const json::Value& value, std::string_view name) {
-  const json::Value* member = value.find(name);
-  return member != nullptr && member->boolean() != nullptr && *member->boolean();
 }
 
 ScopeSet scopes_of(const json::Value& value, std::string_view name) {

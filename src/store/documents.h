@@ -4,12 +4,16 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
 #include "model/authorization.h"
 #include "model/lineage.h"
 #include "model/revocation.h"
 #include "model/signal_stream.h"
 
 namespace behalf::store {
+
+// Of what we wrote ourselves.
+inline constexpr json::Limits kStoredLimits{.bytes = 1024 * 1024, .depth = 32};
 
 std::string write_document(const Node& node);
 std::string write_document(const Grant& grant);

@@ -14,21 +14,16 @@ using Statement = Database::Statement;
 
 constexpr int64_t kStretch = WriterState::kStretchLength;
 
-std::string text_member(const json::Value& value, std::string_view name) {
-  const std::string* text = value.find_string(name);
-  return text == nullptr ? std::string{} : *text;
-}
-
 // A record passes if it names what the filter names; the agent may stand anywhere in the chain.
 bool passes(const AuditFilter& filter, std::string_view record) {
   if (filter.user.empty() && filter.agent.empty() && filter.client.empty() && filter.event.empty())
     return true;
-  const auto value = json::parse(record, kStoredLimits);
+  const auto value = json::parse(record, kRecordLimits);
   if (!value) return false;
-  if (!filter.user.empty() && text_member(*value, "user") != filter.user) return false;
-  if (!filter.client.empty() && text_member(*value, "client") != filter.client) return false;
-  if (!filter.event.empty() && !text_member(*value, "event").starts_with(filter.event)) return false;
-  if (filter.agent.empty() || text_member(*value, "agent") == filter.agent) return true;
+  if (!filter.user.empty() && text_of(*value, "user") != filter.user) return false;
+  if (!filter.client.empty() && text_of(*value, "client") != filter.client) return false;
+  if (!filter.event.empty() && !text_of(*value, "event").starts_with(filter.event)) return false;
+  if (filter.agent.empty() || text_of(*value, "agent") == filter.agent) return true;
   const json::Value* chain = value->find("chain");
   if (chain == nullptr || chain->array() == nullptr) return false;
   return std::any_of(chain->array()->begin(), chain->array()->end(), [&](const json::Value& hop) {

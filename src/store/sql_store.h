@@ -183,9 +183,6 @@ class SqlTransaction final : public Transaction {
   std::vector<std::string> ended_principals_;
 };
 
-// Of what we wrote ourselves: registry documents and audit records.
-inline constexpr json::Limits kStoredLimits{.bytes = 1024 * 1024, .depth = 32};
-
 inline Parameter nullable(std::string_view text) {
   if (text.empty()) return nullptr;
   return text;

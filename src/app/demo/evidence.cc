@@ -12,12 +12,12 @@
 #include "app/terminal.h"
 #include "base/bytes.h"
 #include "crypto/hash.h"
+#include "model/audit.h"
 
 namespace behalf::app {
 namespace {
 
 constexpr int kPage = 500;
-constexpr json::Limits kRecordLimits{.bytes = 1024 * 1024, .depth = 32};
 
 json::Value ask(const World& world, const std::string& path) {
   AdminAnswer answer = ask_server(world.config_path(), "GET", path);

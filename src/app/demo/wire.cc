@@ -4,17 +4,6 @@
 
 namespace behalf::app {
 
-std::string text_of(const json::Value& value, std::string_view name) {
-  const std::string* text = value.find_string(name);
-  return text == nullptr ? std::string{} : *text;
-}
-
-const json::Value::Array& list_of(const json::Value& value, std::string_view name) {
-  static const json::Value::Array kEmpty;
-  const json::Value* list = value.find(name);
-  return list != nullptr && list->array() != nullptr ? *list->array() : kEmpty;
-}
-
 std::string chain_of(const json::Value& claims) {
   std::string chain;
   for (const json::Value* act = claims.find("act"); act != nullptr; act = act->find("act")) {

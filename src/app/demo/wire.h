@@ -15,8 +15,6 @@ inline constexpr const char* kJwtBearer = "urn:ietf:params:oauth:grant-type:jwt-
 inline constexpr const char* kAccessTokenUrn = "urn:ietf:params:oauth:token-type:access_token";
 inline constexpr const char* kJwtUrn = "urn:ietf:params:oauth:token-type:jwt";
 
-std::string text_of(const json::Value& value, std::string_view name);
-const json::Value::Array& list_of(const json::Value& value, std::string_view name);
 // "agent-search ← agent-calendar": who acts now, and who passed it on. Empty without `act`.
 std::string chain_of(const json::Value& claims);
 // The claims of a JWT, unproved: for showing. Null if it is none.
