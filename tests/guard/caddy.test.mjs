@@ -6,7 +6,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Api, Guard, METADATA, R1, call, freePort, startServer, until } from './support/guard.mjs';
+import { Api, Guard, METADATA, R1, call, freePort, raw, startServer, until } from './support/guard.mjs';
 
 let server, api, guard, child, folder, port;
 before(async () => {
@@ -51,4 +51,37 @@ test('Caddy asks, passes on who it is, and the guard\'s refusals as they are', a
   const { access_token: more } = await server.flow({ scope: 'r1.read r1.write' });
   const written = await call(port, '/write/x', more, { method: 'POST', body: 'hello', host: `api.example:${port}` });
   assert.deepEqual([written.status, written.json?.method, written.json?.body], [200, 'POST', 'hello']);
+});
+
+test('what a client names in Connection takes nothing away that the guard said', async () => {
+  const { access_token: token } = await server.flow({ scope: 'r1.read' });
+  for (const named of ['Behalf-Actor, Behalf-Chain, Behalf-Subject', 'Behalf-Guard-Credential, X-Forwarded-Uri, X-Forwarded-Method']) {
+    const answer = await raw(port, `GET /read/week HTTP/1.1\r\nHost: api.example:${port}\r\nAuthorization: Bearer ${token}\r\nConnection: close, ${named}\r\n\r\n`);
+    assert.match(answer, /^HTTP\/1.1 200/);
+    const { headers } = api.last();
+    assert.deepEqual([headers['behalf-subject'], headers['behalf-actor'], headers['behalf-chain']], ['u1', 'a1', 'a1'], named);
+  }
+  const ends = await raw(port, `GET /read/week HTTP/1.1\r\nHost: api.example:${port}\r\nAuthorization: Bearer ${token}\r\nConnection: close, Authorization\r\n\r\n`);
+  assert.match(ends, /^HTTP\/1.1 401/, 'the question has no token then');
+});
+
+test('the bytes that were decided are the bytes that are sent', async () => {
+  const { access_token: token } = await server.flow({ scope: 'r1.read' });
+  for (const target of ['/read/a%20b', '/read/a%20b%C3%BC?q=%2F%20+&x', '/read/%40/@', "/read/it's(1)", '/read/%5Ba%5D', '/read/x?', '/read/x?a=1;b=2&a', '/read/x?a=%2F%3f+%20', '/read/x?a={env.HOME}']) {
+    const answer = await call(port, target, token, { host: `api.example:${port}` });
+    assert.equal(answer.status, 200, target);
+    assert.equal(api.last().url, target);
+  }
+  const { access_token: more } = await server.flow({ scope: 'r1.read r1.write' });
+  const written = await call(port, '/write/a%20b', more, { method: 'POST', body: 'hello', host: `api.example:${port}` });
+  assert.deepEqual([written.json?.method, written.json?.url, written.json?.body], ['POST', '/write/a%20b', 'hello']);
+});
+
+test('nothing arrives that an API could take for the guard\'s word or for another request', async () => {
+  const { access_token: token } = await server.flow({ scope: 'r1.read' });
+  const names = ['Behalf-Identity', 'Behalf.Subject', 'BEHALF_Actor', 'Forwarded', 'X-Forwarded-User', 'X-Forwarded-Uri', 'X-Forwarded-Method', 'X_Forwarded_User', 'X-Forwarded-Client-Cert', 'X-Original-URL',
+    'X-Original-Host', 'X-Rewrite-URL', 'X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override', 'X-Method', 'X-Real-IP', 'X-Client-IP', 'X-Client-Cert', 'X-Auth-Request-User', 'X-Remote-User', 'Remote-User', 'Proxy'];
+  const answer = await call(port, '/read/x', token, { host: `api.example:${port}`, headers: Object.fromEntries(names.map((name) => [name, 'evil'])) });
+  assert.equal(answer.status, 200);
+  assert.ok(!api.last().raw.includes('evil'), JSON.stringify(api.last().raw));
 });
