@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <toml++/toml.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/uri.h"
+#include "http/sockets.h"
 
 namespace behalf::app {
 namespace {
@@ -93,6 +95,7 @@ class Table {
     complain(node, std::string(key) + " must be a table");
     return kEmpty;
   }
+  const toml::node* node(const char* key) const { return table_.get(key); }
   void complain(const toml::node* node, const std::string& what) {
     if (!complaint_.empty()) return;
     const auto line = node == nullptr ? table_.source().begin.line : node->source().begin.line;
@@ -133,33 +136,112 @@ std::string beside(const std::string& config_path, const std::string& name) {
   return (folder / name).string();
 }
 
+// What a listener cannot be made of is refused here, where there is a line to name.
+void check_listen(Table& listen, const http::Listen& config) {
+  if (http::canonical_address(config.address).empty()) {
+    listen.complain(listen.node("address"),
+                    "address must be an IP address such as \"127.0.0.1\" or \"0.0.0.0\"; \"" +
+                        config.address + "\" is none");
+  }
+  for (const std::string& proxy : config.trusted_proxies) {
+    if (proxy == "unix" || !http::canonical_address(proxy).empty()) continue;
+    const bool is_network = !http::canonical_address(proxy.substr(0, proxy.find('/'))).empty();
+    listen.complain(listen.node("trusted_proxies"),
+                    is_network
+                        ? "trusted_proxies takes single addresses; \"" + proxy +
+                              "\" is a network, and everybody in it could say who asks: name each proxy"
+                        : "trusted_proxies must be IP addresses; \"" + proxy + "\" is none");
+  }
+}
+
+// A file that the server makes at its start needs its folder.
+void check_folder(Table& table, const char* key, const std::string& path) {
+  const std::string folder = folder_of(path);
+  std::error_code fault;
+  const auto status = std::filesystem::status(folder, fault);
+  if (status.type() == std::filesystem::file_type::not_found)
+    table.complain(table.node(key), std::string(key) + ": there is no folder " + folder);
+  else if (!fault && !std::filesystem::is_directory(status))
+    table.complain(table.node(key), std::string(key) + ": " + folder + " is no folder");
+}
+
+void check_socket(Table& admin, const std::string& path) {
+  constexpr size_t kMost = sizeof(sockaddr_un::sun_path) - 1;
+  if (path.size() > kMost) {
+    admin.complain(admin.node("socket"), "the path of the socket may have " + std::to_string(kMost) +
+                                             " bytes, not " + std::to_string(path.size()) + ": " + path);
+  }
+  check_folder(admin, "socket", path);
+}
+
 }  // namespace
+
+std::string folder_of(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+Result<std::string, std::string> read_text(const std::string& path) {
+  const auto refuse = [&](const std::string& why) {
+    return Refused<std::string>{path + ": cannot be read: " + why};
+  };
+  struct stat status {};
+  const int found = ::stat(path.c_str(), &status);
+  if (found != 0 && (errno == ENOENT || errno == ENOTDIR)) return refuse("there is no such file");
+  if (found == 0 && S_ISDIR(status.st_mode)) return refuse("it is a folder");
+  if (found != 0 || ::access(path.c_str(), R_OK) != 0)
+    return refuse(errno == EACCES ? "no permission" : std::generic_category().message(errno));
+  auto text = read_file(path);
+  if (!text) return refuse("it has more than 16 MB");
+  return std::move(*text);
+}
+
+std::string why_not_writable(const std::string& path) {
+  struct stat status {};
+  for (const std::string& name : {path, path + ".new"}) {
+    if (::stat(name.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+      return name + (S_ISDIR(status.st_mode) ? " is a folder" : " is no plain file");
+  }
+  const std::string folder = folder_of(path);
+  if (::stat(folder.c_str(), &status) != 0) {
+    return errno == ENOENT ? "there is no folder " + folder
+                           : folder + ": " + std::generic_category().message(errno);
+  }
+  if (!S_ISDIR(status.st_mode)) return folder + " is no folder";
+  if (::access(folder.c_str(), W_OK | X_OK) != 0)
+    return "files cannot be made in " + folder + ": " + std::generic_category().message(errno);
+  return {};
+}
 
 void write_private_file(const std::string& path, std::string_view text) {
   const std::string temporary = path + ".new";
   const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file < 0) throw std::system_error(errno, std::generic_category(), temporary);
-  size_t written = 0;
-  while (written < text.size()) {
+  const auto fail = [&](int fault, const std::string& name) {
+    ::unlink(temporary.c_str());
+    throw std::system_error(fault, std::generic_category(), name);
+  };
+  int fault = 0;
+  for (size_t written = 0; fault == 0 && written < text.size();) {
     const ssize_t count = ::write(file, text.data() + written, text.size() - written);
-    if (count < 0) {
-      const int fault = errno;
-      ::close(file);
-      throw std::system_error(fault, std::generic_category(), temporary);
-    }
-    written += static_cast<size_t>(count);
+    if (count < 0)
+      fault = errno;
+    else
+      written += static_cast<size_t>(count);
   }
-  const bool is_synced = ::fsync(file) == 0;
-  const int fault = errno;
+  if (fault == 0 && ::fsync(file) != 0) fault = errno;
   ::close(file);
-  if (!is_synced) throw std::system_error(fault, std::generic_category(), temporary);
-  if (::rename(temporary.c_str(), path.c_str()) != 0)
-    throw std::system_error(errno, std::generic_category(), path);
+  if (fault != 0) fail(fault, temporary);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) fail(errno, path);
 }
 
 std::string check_private(const std::string& path) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return path + " cannot be read";
+  if (::stat(path.c_str(), &status) != 0) {
+    return path + " cannot be read: " +
+           (errno == ENOENT ? "there is no such file" : std::generic_category().message(errno));
+  }
+  if (S_ISDIR(status.st_mode)) return path + " cannot be read: it is a folder";
   if ((status.st_mode & 077) != 0) return path + " can be read by others; chmod 600 it";
   return {};
 }
@@ -167,8 +249,8 @@ std::string check_private(const std::string& path) {
 Result<Config, std::string> read_config(const std::string& path) {
   Config config;
   config.path = path;
-  const auto text = read_file(path);
-  if (!text) return Refused<std::string>{path + ": cannot be read"};
+  const auto text = read_text(path);
+  if (!text) return Refused{one_line(text.reason())};
   toml::table parsed;
   try {
     parsed = toml::parse(*text, path);
@@ -191,6 +273,7 @@ Result<Config, std::string> read_config(const std::string& path) {
       config.listen.port = static_cast<uint16_t>(listen.integer("port", 8787, 0, 65535));
       config.threads = static_cast<unsigned>(listen.integer("threads", 0, 0, 256));
       config.listen.trusted_proxies = listen.list("trusted_proxies");
+      check_listen(listen, config.listen);
       const std::string certificate = listen.text("tls_certificate", "");
       const std::string private_key = listen.text("tls_private_key", "");
       if (certificate.empty() != private_key.empty())
@@ -207,6 +290,7 @@ Result<Config, std::string> read_config(const std::string& path) {
     {
       Table admin(root.table("admin"), path, complaint);
       config.admin.unix_path = beside(path, admin.text("socket", "behalf.sock"));
+      check_socket(admin, config.admin.unix_path);
     }
     {
       Table store(root.table("store"), path, complaint);
@@ -215,6 +299,7 @@ Result<Config, std::string> read_config(const std::string& path) {
       if (!config.postgres.empty() && !sqlite.empty())
         store.complain(nullptr, "either sqlite or postgres, not both");
       if (config.postgres.empty()) config.sqlite = beside(path, sqlite.empty() ? "behalf.db" : sqlite);
+      if (config.postgres.empty()) check_folder(store, "sqlite", config.sqlite);
     }
     config.key_file = beside(path, root.text("keys", "behalf.keys"));
     {

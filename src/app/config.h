@@ -29,8 +29,16 @@ Result<Config, std::string> read_config(const std::string& path);
 // The text of a fresh behalf.toml.
 std::string sample_config(const std::string& issuer, uint16_t port);
 
-// Creates or replaces it with mode 0600, through a temporary file and fsync.
+// The whole file, or why not: "state.toml: cannot be read: there is no such file".
+Result<std::string, std::string> read_text(const std::string& path);
+// The folder a file is in; "." where its path names none.
+std::string folder_of(const std::string& path);
+
+// Creates or replaces it with mode 0600, through a temporary file and fsync. Throws std::system_error; then
+// nothing is left behind.
 void write_private_file(const std::string& path, std::string_view text);
+// Empty if write_private_file could make that file now; otherwise what is in its way.
+std::string why_not_writable(const std::string& path);
 // Empty if only its owner can read it; otherwise what to do about it.
 std::string check_private(const std::string& path);
 

@@ -72,6 +72,7 @@ TEST_F(ConfigTest, the_switches_of_the_drafts_are_off_until_written) {
 }
 
 TEST_F(ConfigTest, every_key_reaches_its_setting) {
+  std::filesystem::create_directory(folder_ + "/run");
   const auto config = read(
       "issuer = \"https://as.example/tenant\"\nkeys = \"/k/keys\"\n"
       "[listen]\naddress = \"0.0.0.0\"\nport = 443\nthreads = 3\ntls_certificate = "
@@ -170,7 +171,10 @@ TEST_F(ConfigTest, text_that_is_no_TOML_names_its_line) {
   expect_refused(kIssuerLine + "issuer = \"https://twice.example\"\n", 2, "");
   const auto missing = read_config(folder_ + "/absent.toml");
   ASSERT_FALSE(missing);
-  EXPECT_EQ(missing.reason(), folder_ + "/absent.toml: cannot be read");
+  EXPECT_EQ(missing.reason(), folder_ + "/absent.toml: cannot be read: there is no such file");
+  const auto folder = read_config(folder_);
+  ASSERT_FALSE(folder);
+  EXPECT_EQ(folder.reason(), folder_ + ": cannot be read: it is a folder");
 }
 
 TEST_F(ConfigTest, the_issuer_is_https_or_loopback_and_bare) {
@@ -197,12 +201,33 @@ TEST_F(ConfigTest, plain_http_beyond_loopback_needs_a_named_proxy) {
                      "\"\ntls_certificate = \"c\"\ntls_private_key = \"k\"\n"))
         << address;
   }
-  for (const char* address : {"127.0.0.1", "::1", "localhost", "127.0.0.2"}) {
+  for (const char* address : {"127.0.0.1", "::1", "127.0.0.2"}) {
     EXPECT_TRUE(read(kIssuerLine + "[listen]\naddress = \"" + address + "\"\n")) << address;
   }
   expect_refused(kIssuerLine + "[listen]\ntls_certificate = \"c\"\n", 2, "go together");
   expect_refused(kIssuerLine + "[listen]\ntls_private_key = \"k\"\n", 2, "go together");
   expect_refused(kIssuerLine + "[store]\nsqlite = \"a\"\npostgres = \"b\"\n", 2, "not both");
+}
+
+TEST_F(ConfigTest, what_no_listener_can_be_made_of_is_refused_at_its_line) {
+  for (const char* address : {"localhost", "999.1.1.1", "", "127.1", "[::1]", "127.0.0.1:80"})
+    expect_refused(kIssuerLine + "[listen]\naddress = \"" + address + "\"\n", 3, "must be an IP address");
+  for (const char* proxy : {"proxy.example", "", "10.0.0", "unix:/x"})
+    expect_refused(kIssuerLine + "[listen]\ntrusted_proxies = [\"" + proxy + "\"]\n", 3,
+                   "must be IP addresses");
+  for (const char* network : {"10.0.0.0/8", "fd00::/8"})
+    expect_refused(kIssuerLine + "[listen]\ntrusted_proxies = [\"" + network + "\"]\n", 3,
+                   "takes single addresses");
+  EXPECT_TRUE(read(kIssuerLine + "[listen]\ntrusted_proxies = [\"unix\", \"::1\", \"10.0.0.1\"]\n"));
+}
+
+TEST_F(ConfigTest, what_the_server_makes_needs_a_folder_and_a_path_that_fits) {
+  expect_refused(kIssuerLine + "[admin]\nsocket = \"nowhere/a.sock\"\n", 3, "there is no folder");
+  expect_refused(kIssuerLine + "[admin]\nsocket = \"behalf.toml/a.sock\"\n", 3, "behalf.toml is no folder");
+  const std::string room(107 - folder_.size() - 1, 's');
+  EXPECT_TRUE(read(kIssuerLine + "[admin]\nsocket = \"" + room + "\"\n"));
+  expect_refused(kIssuerLine + "[admin]\nsocket = \"" + room + "s\"\n", 3, "may have 107 bytes, not 108");
+  expect_refused(kIssuerLine + "[store]\nsqlite = \"nowhere/a.db\"\n", 3, "there is no folder");
 }
 
 TEST_F(ConfigTest, a_complaint_is_one_line_whatever_the_file_says) {
@@ -226,6 +251,21 @@ TEST_F(ConfigTest, private_files_are_written_for_their_owner_alone) {
   EXPECT_NE(check_private(file).find("chmod 600"), std::string::npos);
   EXPECT_NE(check_private(folder_ + "/absent"), "");
   EXPECT_THROW(write_private_file(folder_ + "/no/such/folder", "x"), std::system_error);
+  std::filesystem::create_directory(folder_ + "/taken");
+  EXPECT_THROW(write_private_file(folder_ + "/taken", "x"), std::system_error);
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/taken.new")) << "nothing half-written is left";
+}
+
+TEST_F(ConfigTest, whether_a_file_could_be_written_is_known_before) {
+  std::filesystem::create_directory(folder_ + "/taken");
+  EXPECT_EQ(why_not_writable(folder_ + "/new"), "");
+  std::ofstream(folder_ + "/old") << "x";
+  EXPECT_EQ(why_not_writable(folder_ + "/old"), "");
+  EXPECT_NE(why_not_writable(folder_ + "/taken").find("is a folder"), std::string::npos);
+  EXPECT_NE(why_not_writable(folder_ + "/none/new").find("there is no folder"), std::string::npos);
+  EXPECT_NE(why_not_writable(folder_ + "/old/new").find("is no folder"), std::string::npos);
+  std::filesystem::create_directory(folder_ + "/new.new");
+  EXPECT_NE(why_not_writable(folder_ + "/new").find("new.new is a folder"), std::string::npos);
 }
 
 }  // namespace
