@@ -36,7 +36,12 @@ struct DesiredState {
 // one sentence.
 Result<DesiredState, std::string> parse_state(const json::Value& value);
 
-// Names that refer to nothing, keys that cannot be used, two agents with one key. Empty: it holds together.
+// What no server can take: an id or a spelling that two things have, keys that cannot be used, two agents
+// with one key. Empty: it may hold together.
+std::string find_contradiction(const DesiredState& state);
+// Names that refer to nothing in this state: only a server that has them can take it. One sentence each.
+std::vector<std::string> find_names_from_outside(const DesiredState& state);
+// Both, with what this server has. Empty: it holds together.
 std::string find_contradiction(const DesiredState& state, store::ReadTransaction& transaction,
                                const store::RegistryView& registry);
 
