@@ -1,19 +1,18 @@
 #include "app/admin_client.h"
 
-#include <cstdio>
-
 #include "app/commands.h"
 #include "app/config.h"
+#include "app/terminal.h"
 #include "http/client.h"
 
 namespace behalf::app {
 
-AdminAnswer ask_server(const std::string& config_path, const std::string& method, const std::string& path,
+AdminAnswer try_server(const std::string& config_path, const std::string& method, const std::string& path,
                        const std::string& body) {
   AdminAnswer answer;
   const auto config = read_config(config_path);
   if (!config) {
-    std::fprintf(stderr, "%s\n", config.reason().c_str());
+    answer.problem = config.reason();
     answer.exit_code = kWrongUse;
     return answer;
   }
@@ -30,13 +29,21 @@ AdminAnswer ask_server(const std::string& config_path, const std::string& method
       return answer;
     }
     const std::string* error = value ? value->find_string("error") : nullptr;
-    std::fprintf(stderr, "refused: %s\n", error == nullptr ? "the server gave no reason" : error->c_str());
+    answer.problem = "refused: " + (error == nullptr ? std::string("the server gave no reason") : *error);
     answer.exit_code = response.status == 503 ? kUnreachable : kRefused;
+    answer.is_malformed = response.status == 400 || response.status == 422;
   } catch (const std::exception& fault) {
-    std::fprintf(stderr, "no server answers on %s (%s); is `behalf serve` running?\n",
-                 config->admin.unix_path.c_str(), fault.what());
+    answer.problem = "no server answers on " + config->admin.unix_path + " (" + fault.what() +
+                     "); is `behalf serve` running?";
     answer.exit_code = kUnreachable;
   }
+  return answer;
+}
+
+AdminAnswer ask_server(const std::string& config_path, const std::string& method, const std::string& path,
+                       const std::string& body, bool as_json) {
+  AdminAnswer answer = try_server(config_path, method, path, body);
+  if (answer.exit_code != kOk) complain(as_json, answer.exit_code, {answer.problem});
   return answer;
 }
 

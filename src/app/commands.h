@@ -2,6 +2,7 @@
 // refused, 2 wrong use or configuration, 3 the server or the store cannot be reached.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ int guard_here(const std::string& config_path);  // in this process, whichever i
 int check(const std::string& config_path, const std::string& state_path, bool as_json);
 struct InitOptions {
   std::string folder = ".";
-  std::string issuer;
+  std::optional<std::string> issuer;  // default: this machine, at that port
   int port = 8787;
 };
 int init(const InitOptions& options);

@@ -6,8 +6,38 @@
 #include "app/commands.h"
 #include "app/lineage_view.h"
 #include "app/policy_commands.h"
+#include "app/terminal.h"
 
 using namespace behalf::app;
+
+namespace {
+
+// What is wrong with the words up to the first option: a command that is none, or none at all. Asked before
+// anything else, so that --help behind a word that means nothing is not answered with something else's help.
+std::string find_wrong_command(const CLI::App& program, int argc, char** argv) {
+  const CLI::App* at = &program;
+  for (int i = 1;; ++i) {
+    std::string known;
+    const CLI::App* next = nullptr;
+    const std::string word = i < argc ? argv[i] : "";
+    for (const CLI::App* command : at->get_subcommands(nullptr)) {
+      if (command->get_name().empty()) continue;  // a group of options
+      known += (known.empty() ? "" : ", ") + command->get_name();
+      if (command->get_name() == word) next = command;
+    }
+    if (known.empty() || word.starts_with('-')) return {};
+    const std::string place = at == &program ? "" : " of " + at->get_name();
+    if (i >= argc) {
+      return at->get_require_subcommand_min() == 0 ? std::string()
+                                                   : "a command" + place + " is needed; known are " + known;
+    }
+    if (next == nullptr)
+      return "unknown command \"" + printable(word) + "\"" + place + "; known are " + known;
+    at = next;
+  }
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App program{
@@ -127,8 +157,9 @@ int main(int argc, char** argv) {
       ->add_option("token", token_text,
                    "the token, or - to read it from standard input (keeps it out of the process list)")
       ->required();
-  inspect->add_option("-c,--config", inspect_config,
-                      "also check the signature, and ask the server whether it still stands");
+  inspect->add_option(
+      "-c,--config", inspect_config,
+      "also check the signature, and ask the server whether it still stands; then 0 means that it does");
   add_json(inspect);
   inspect->callback([&] { exit_code = inspect_token(token_text, inspect_config, as_json); });
 
@@ -217,11 +248,18 @@ int main(int argc, char** argv) {
                            "keep its files here (default: a temporary folder)");
   demo_command->callback([&] { exit_code = demo(demo_options); });
 
+  if (const std::string complaint = find_wrong_command(program, argc, argv); !complaint.empty()) {
+    std::fprintf(stderr, "behalf: %s\n(--help says more)\n", complaint.c_str());
+    return kWrongUse;
+  }
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& fault) {
     const int code = program.exit(fault);
     return code == 0 ? kOk : kWrongUse;
+  } catch (const std::exception& fault) {  // what no command expected; never an abort
+    std::fprintf(stderr, "behalf: %s\n", fault.what());
+    return kRefused;
   }
   return exit_code;
 }

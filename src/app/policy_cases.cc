@@ -9,7 +9,6 @@
 
 #include "app/config.h"
 #include "base/bytes.h"
-#include "base/file.h"
 #include "base/time.h"
 #include "sdk/claims.h"
 #include "sdk/policy_toml.h"
@@ -242,8 +241,8 @@ sdk::AgentLookup lookup_in(const std::vector<sdk::AgentInfo>& agents) {
 Result<PolicyCases, std::vector<std::string>> read_policy_cases(const std::string& path,
                                                                 sdk::Milliseconds now) {
   using Faults = std::vector<std::string>;
-  const auto text = read_file(path);
-  if (!text) return Refused<Faults>{{path + ": cannot be read"}};
+  const auto text = read_text(path);
+  if (!text) return Refused<Faults>{{text.reason()}};
   const auto at_line = [&](size_t line, const std::string& what) {
     return one_line(path + ":" + std::to_string(line) + ": " + what);
   };

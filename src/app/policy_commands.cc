@@ -11,9 +11,9 @@
 #include "app/commands.h"
 #include "app/config.h"
 #include "app/policy_cases.h"
+#include "app/terminal.h"
 #include "base/bytes.h"
 #include "base/environment.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "behalf/keys.h"
 #include "behalf/policy.h"
@@ -29,16 +29,12 @@ json::Value texts_of(const std::vector<sdk::Policy::Fault>& faults) {
   return list;
 }
 
-json::Value list_of(const std::vector<std::string>& texts) {
-  json::Value::Array list;
-  for (const std::string& text : texts) list.emplace_back(text);
-  return list;
-}
-
-std::shared_ptr<const sdk::Policy> load_or_complain(const std::string& path) {
+std::shared_ptr<const sdk::Policy> load_or_complain(const std::string& path, bool as_json) {
   std::vector<sdk::Policy::Fault> faults;
   auto policy = sdk::Policy::load(path, faults);
-  for (const auto& fault : faults) std::fprintf(stderr, "%s\n", fault.text.c_str());
+  std::vector<std::string> problems;
+  for (const auto& fault : faults) problems.push_back(fault.text);
+  if (!policy) complain(as_json, kWrongUse, problems);
   return policy;
 }
 
@@ -49,16 +45,14 @@ json::Value json_of(const sdk::Decision& decision) {
   out.set("rule", decision.rule);
   out.set("reason", decision.reason);
   out.set("detail", decision.detail);
-  out.set("scopes", list_of(decision.scopes));
+  out.set("scopes", json_list(decision.scopes));
   if (!decision.acr.empty()) out.set("acr", decision.acr);
   if (decision.max_age) out.set("max_age", *decision.max_age);
-  out.set("forbidden_members", list_of(decision.forbidden_members));
+  out.set("forbidden_members", json_list(decision.forbidden_members));
   out.set("needs_external", decision.needs_external);
   out.set("policy", decision.policy_version);
   return out;
 }
-
-void print(const json::Value& value) { std::printf("%s\n", json::write_pretty(value).c_str()); }
 
 // "2026-11-25T12:00:00Z" and nothing else, so that no shell has to know of offsets.
 std::optional<sdk::Milliseconds> parse_time(const std::string& text) {
@@ -113,8 +107,8 @@ Result<Asker, std::string> read_asker(const ExplainOptions& options, sdk::Millis
   if (options.jwks_path.empty()) {
     asker.trust = "NOT VERIFIED: the token's signature and life were not looked at";
   } else {
-    const auto keys = read_file(options.jwks_path);
-    if (!keys) return Refused<std::string>{options.jwks_path + ": cannot be read"};
+    const auto keys = read_text(options.jwks_path);
+    if (!keys) return Refused<std::string>{keys.reason()};
     std::optional<sdk::KeySource> source;
     try {
       source.emplace(sdk::KeySource::fixed(*keys));
@@ -136,8 +130,9 @@ Result<Asker, std::string> read_asker(const ExplainOptions& options, sdk::Millis
 
 Result<sdk::AgentLookup, std::string> read_agents(const std::string& path) {
   if (path.empty()) return sdk::AgentLookup();
-  const auto text = read_file(path);
-  const auto document = text ? json::parse(*text, {.bytes = 16 * 1024 * 1024}) : std::nullopt;
+  const auto text = read_text(path);
+  if (!text) return Refused<std::string>{text.reason()};
+  const auto document = json::parse(*text, {.bytes = 16 * 1024 * 1024});
   const json::Value* list = document ? document->find("agents") : nullptr;
   if (list == nullptr || list->array() == nullptr)
     return Refused<std::string>{path + ": has no {\"agents\": [...]}"};
@@ -164,12 +159,13 @@ int check_policy(const std::string& policy_path, bool as_json) {
       out.set("rules", static_cast<int64_t>(policy->rule_count()));
       out.set("policy", policy->version());
     }
-    print(out);
+    print_json(out);
   } else {
     for (const auto& fault : faults) std::fprintf(stderr, "%s\n", fault.text.c_str());
     for (const auto& warning : warnings) std::fprintf(stderr, "warning: %s\n", warning.text.c_str());
     if (policy && warnings.empty())
-      std::printf("%s is fine: %zu rules, version %s\n", policy_path.c_str(), policy->rule_count(),
+      std::printf("%s is fine: %s, version %s\n", policy_path.c_str(),
+                  counted(static_cast<int64_t>(policy->rule_count()), "rule").c_str(),
                   policy->version().c_str());
   }
   if (!policy) return kWrongUse;
@@ -178,17 +174,14 @@ int check_policy(const std::string& policy_path, bool as_json) {
 
 int test_policy(const PolicyTestOptions& options) {
   const auto read = read_policy_cases(options.cases_path, SystemClock().now().milliseconds);
-  if (!read) {
-    for (const std::string& fault : read.reason()) std::fprintf(stderr, "%s\n", fault.c_str());
-    return kWrongUse;
-  }
+  if (!read) return complain(options.as_json, kWrongUse, read.reason());
   const std::string& policy_path = options.policy_path.empty() ? read->policy : options.policy_path;
   if (policy_path.empty()) {
-    std::fprintf(stderr, "%s names no policy: write policy = \"policy.toml\", or use --policy\n",
-                 options.cases_path.c_str());
-    return kWrongUse;
+    return complain(
+        options.as_json, kWrongUse,
+        {options.cases_path + " names no policy: write policy = \"policy.toml\", or use --policy"});
   }
-  const auto policy = load_or_complain(policy_path);
+  const auto policy = load_or_complain(policy_path, options.as_json);
   if (!policy) return kWrongUse;
   const sdk::AgentLookup agents = lookup_in(read->agents);
   size_t width = 0;
@@ -204,7 +197,7 @@ int test_policy(const PolicyTestOptions& options) {
       row.set("name", one.name);
       row.set("line", static_cast<int64_t>(one.line));
       row.set("ok", is_met);
-      row.set("differences", list_of(outcome.differences));
+      row.set("differences", json_list(outcome.differences));
       row.set("decision", json_of(outcome.decision));
       rows.push_back(std::move(row));
       continue;
@@ -224,39 +217,36 @@ int test_policy(const PolicyTestOptions& options) {
     out.set("ok", failed == 0);
     out.set("policy", policy->version());
     out.set("cases", std::move(rows));
-    print(out);
+    print_json(out);
   } else {
-    std::printf("%zu cases, %lld failed\n", read->cases.size(), static_cast<long long>(failed));
+    std::printf("%s, %lld failed\n", counted(static_cast<int64_t>(read->cases.size()), "case").c_str(),
+                static_cast<long long>(failed));
   }
   return failed == 0 ? kOk : kRefused;
 }
 
 int explain_policy(const ExplainOptions& options) {
-  const auto complain = [](const std::string& what) {
-    std::fprintf(stderr, "%s\n", one_line(what).c_str());
-    return kWrongUse;
+  const auto refuse = [&](const std::string& what, int exit_code = kWrongUse) {
+    return complain(options.as_json, exit_code, {what});
   };
-  const auto policy = load_or_complain(options.policy_path);
+  const auto policy = load_or_complain(options.policy_path, options.as_json);
   if (!policy) return kWrongUse;
   const auto time =
       options.at.empty() ? std::optional(SystemClock().now().milliseconds) : parse_time(options.at);
-  if (!time) return complain("--at must be a time such as 2026-11-25T12:00:00Z");
+  if (!time) return refuse("--at must be a time such as 2026-11-25T12:00:00Z");
   auto agents = read_agents(options.agents_path);
-  if (!agents) return complain(agents.reason());
+  if (!agents) return refuse(agents.reason());
   sdk::Action action;
   action.method = options.method;
   action.path = options.path.substr(0, options.path.find('?'));
   action.host = options.host;
   if (!options.body_path.empty()) {
-    const auto body = read_file(options.body_path);
-    if (!body) return complain(options.body_path + ": cannot be read");
+    const auto body = read_text(options.body_path);
+    if (!body) return refuse(body.reason());
     action.calls = sdk::parse_rpc(options.content_type, {}, *body);
   }
   const auto asker = read_asker(options, *time);
-  if (!asker) {
-    std::fprintf(stderr, "%s\n", one_line(asker.reason()).c_str());
-    return kRefused;
-  }
+  if (!asker) return refuse(asker.reason(), kRefused);
   const sdk::Delegation* who = asker->delegation ? &*asker->delegation : nullptr;
   std::vector<sdk::Policy::Step> steps;
   const sdk::Decision decision = policy->trace(action, who, *time, *agents, steps);
@@ -275,7 +265,7 @@ int explain_policy(const ExplainOptions& options) {
     out.set("token", asker->trust);
     out.set("is_verified", who != nullptr && !options.jwks_path.empty());
     out.set("steps", std::move(list));
-    print(out);
+    print_json(out);
   } else {
     std::printf("%s\n", asker->trust.c_str());
     if (!options.body_path.empty() && !action.calls)

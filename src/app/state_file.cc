@@ -3,10 +3,10 @@
 #include <toml++/toml.h>
 
 #include <filesystem>
+#include <system_error>
 
 #include "app/config.h"
 #include "base/bytes.h"
-#include "base/file.h"
 
 namespace behalf::app {
 namespace {
@@ -54,40 +54,74 @@ std::string trimmed(std::string text) {
   return text;
 }
 
+// Where the text of a "*_file" member comes from, and what is to be said about it.
+class FileMembers {
+ public:
+  FileMembers(const Converter& converter, const toml::node& node, json::Value& item)
+      : converter_(converter), node_(node), item_(item) {}
+
+  // The path that the member names, which goes; empty if there is no such member.
+  std::string take(std::string_view name, std::string_view beside) {
+    const std::string* text = item_.find_string(name);
+    if (text == nullptr) return {};
+    if (text->empty()) complain(std::string(name) + " must name a file");
+    if (item_.find(beside) != nullptr)
+      complain("either " + std::string(beside) + " or " + std::string(name) + ", not both");
+    std::string path = converter_.beside(*text);
+    item_.remove(name);
+    return path;
+  }
+  [[noreturn]] void complain(const std::string& what) const { throw converter_.complain(node_, what); }
+  std::string read(std::string_view name, const std::string& path) const {
+    auto text = read_text(path);
+    if (!text) complain(std::string(name) + " " + text.reason());
+    return std::move(*text);
+  }
+
+ private:
+  const Converter& converter_;
+  const toml::node& node_;
+  json::Value& item_;
+};
+
 // "*_file" members are replaced by what is in the file.
 void follow_files(const Converter& converter, const toml::node& node, json::Value& item, StateFile& result) {
-  const auto path_of = [&](std::string_view name) -> std::string {
-    const std::string* path = item.find_string(name);
-    if (path == nullptr) return {};
-    if (path->empty()) throw converter.complain(node, std::string(name) + " must name a file");
-    return converter.beside(*path);
-  };
-  if (const std::string path = path_of("password_file"); !path.empty()) {
-    const auto text = read_file(path);
-    if (!text) throw converter.complain(node, "password_file " + path + " cannot be read");
-    item.remove("password_file");
-    item.set("password", trimmed(*text));
-  }
-  if (const std::string path = path_of("jwks_file"); !path.empty()) {
-    const auto text = read_file(path);
-    auto keys = text ? json::parse(*text) : std::nullopt;
-    if (!keys) throw converter.complain(node, "jwks_file " + path + " is no JWK set");
-    item.remove("jwks_file");
+  FileMembers members(converter, node, item);
+  if (const std::string path = members.take("password_file", "password"); !path.empty())
+    item.set("password", trimmed(members.read("password_file", path)));
+  if (const std::string path = members.take("jwks_file", "jwks"); !path.empty()) {
+    auto keys = json::parse(members.read("jwks_file", path));
+    if (!keys) members.complain("jwks_file " + path + " is no JWK set");
     item.set("jwks", std::move(*keys));
   }
-  if (const std::string path = path_of("secret_file"); !path.empty()) {
-    const std::string* id = item.find_string("id");
-    if (id != nullptr) result.secret_files.push_back({*id, path});
-    item.remove("secret_file");
-    if (const auto text = read_file(path)) item.set("secret", trimmed(*text));
+  const std::string path = members.take("secret_file", "secret");
+  const std::string* id = item.find_string("id");
+  if (path.empty() || id == nullptr) return;
+  const std::string* method = item.find_string("auth_method");
+  if (method != nullptr && (*method == "none" || *method == "private_key_jwt"))
+    members.complain("a client with auth_method = \"" + *method + "\" has no secret: leave secret_file out");
+  for (const StateFile::SecretFile& other : result.secret_files) {
+    if (other.path == path)
+      members.complain("secret_file " + path + " is that of client \"" + other.client + "\" too");
   }
+  std::error_code unknown;
+  std::string secret;
+  if (std::filesystem::exists(path, unknown)) secret = trimmed(members.read("secret_file", path));
+  const bool is_there = !secret.empty();
+  if (is_there) {
+    item.set("secret", std::move(secret));
+  } else if (const std::string obstacle = why_not_writable(path); !obstacle.empty()) {
+    // What the server makes is shown once, and would be lost.
+    members.complain("secret_file " + path + " cannot be written: " + obstacle);
+  }
+  result.secret_files.push_back({*id, path, is_there});
 }
 
 }  // namespace
 
 Result<StateFile, std::string> read_state_file(const std::string& path) {
-  const auto text = read_file(path);
-  if (!text) return Refused<std::string>{path + ": cannot be read"};
+  const auto text = read_text(path);
+  if (!text) return Refused{one_line(text.reason())};
   try {
     const toml::table parsed = toml::parse(*text, path);
     const Converter converter(path);
@@ -121,6 +155,16 @@ Result<StateFile, std::string> read_state_file(const std::string& path) {
   } catch (const Complaint& complaint) {
     return Refused{one_line(complaint.text)};
   }
+}
+
+Result<ReadState, std::string> read_state(const std::string& path) {
+  auto file = read_state_file(path);
+  if (!file) return std::move(file).refused();
+  auto parsed = console::parse_state(file->state);
+  if (!parsed) return Refused{one_line(path + ": " + parsed.reason())};
+  if (const std::string complaint = console::find_contradiction(*parsed); !complaint.empty())
+    return Refused{one_line(path + ": " + complaint)};
+  return ReadState{std::move(*file), std::move(*parsed)};
 }
 
 }  // namespace behalf::app

@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
-#include <string_view>
+#include <cstdio>
+
+#include "base/bytes.h"
 
 namespace behalf::app {
 
@@ -13,6 +15,36 @@ bool shows_colours() {
     if (text.starts_with(kName) && text.size() > kName.size()) return false;
   }
   return ::isatty(STDOUT_FILENO) == 1;
+}
+
+std::string printable(std::string_view text) {
+  std::string result;
+  for (const char c : text) result.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c);
+  return result;
+}
+
+std::string counted(int64_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+json::Value json_list(const std::vector<std::string>& texts) {
+  json::Value::Array list;
+  for (const std::string& text : texts) list.emplace_back(text);
+  return list;
+}
+
+void print_json(const json::Value& value) { std::printf("%s\n", json::write_pretty(value).c_str()); }
+
+int complain(bool as_json, int exit_code, const std::vector<std::string>& problems) {
+  if (as_json) {
+    json::Value out;
+    out.set("ok", false);
+    out.set("problems", json_list(problems));
+    print_json(out);
+  } else {
+    for (const std::string& problem : problems) std::fprintf(stderr, "%s\n", one_line(problem).c_str());
+  }
+  return exit_code;
 }
 
 }  // namespace behalf::app

@@ -213,7 +213,11 @@ TEST_F(PolicyExplanation, verifies_if_keys_are_given) {
   EXPECT_TRUE(*json().find("is_verified")->boolean());
   options.at = rfc3339(UnixTime{sdk_testing::kNowMs + 3'600'000});
   EXPECT_EQ(run([&] { return explain_policy(options); }), kRefused);
-  EXPECT_NE(err_.find("expired"), std::string::npos) << err_;
+  const json::Value said = json();
+  const auto& problems = json::list_of(said, "problems");
+  ASSERT_EQ(problems.size(), 1U) << out_;
+  EXPECT_NE(problems[0].string()->find("expired"), std::string::npos) << out_;
+  EXPECT_EQ(err_, "");
 }
 
 TEST_F(PolicyExplanation, knows_agents_bodies_and_times_it_is_given) {

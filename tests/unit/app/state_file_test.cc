@@ -66,7 +66,7 @@ TEST_F(StateFileTest, values_without_a_meaning_are_refused_at_their_line) {
   expect_refused("[[user]]\nid = \"u\n", 2, "");
   const auto missing = read_state_file(folder_ + "/absent.toml");
   ASSERT_FALSE(missing);
-  EXPECT_EQ(missing.reason(), folder_ + "/absent.toml: cannot be read");
+  EXPECT_EQ(missing.reason(), folder_ + "/absent.toml: cannot be read: there is no such file");
 }
 
 TEST_F(StateFileTest, files_are_followed_from_where_the_state_file_is) {
@@ -97,6 +97,30 @@ TEST_F(StateFileTest, a_secret_file_need_not_exist_yet_but_the_others_must) {
   expect_refused("[[agent]]\nid = \"a\"\njwks_file = \"bad.json\"\n", 1, "jwks_file");
 }
 
+TEST_F(StateFileTest, a_secret_that_could_not_be_kept_is_refused_before_one_is_made) {
+  std::filesystem::create_directory(folder_ + "/taken");
+  const std::string client = "[[client]]\nid = \"c\"\nsecret_file = ";
+  expect_refused(client + "\"nowhere/c.secret\"\n", 1, "there is no folder");
+  expect_refused(client + "\"taken\"\n", 1, "it is a folder");
+  expect_refused(client + "\"c.secret\"\nsecret = \"x\"\n", 1, "not both");
+  expect_refused(client + "\"c.secret\"\nauth_method = \"none\"\n", 1, "has no secret");
+  expect_refused(client + "\"x\"\n[[client]]\nid = \"d\"\nsecret_file = \"x\"\n", 4, "client \"c\" too");
+  put("empty", "\n");
+  const auto state = read(client + "\"empty\"\n");
+  ASSERT_TRUE(state) << state.reason();
+  EXPECT_EQ(state->secret_files[0].is_there, false);
+  EXPECT_EQ(json::write(state->state), R"({"clients":[{"id":"c"}]})");
+}
+
+TEST_F(StateFileTest, what_is_wrong_without_a_server_is_found_without_one) {
+  put("state.toml", "[[user]]\nid = \"x\"\n[[client]]\nid = \"x\"\nname = \"X\"\n");
+  const auto state = read_state(folder_ + "/state.toml");
+  ASSERT_FALSE(state);
+  EXPECT_EQ(state.reason(), folder_ +
+                                "/state.toml: \"x\" is the id of a client and of a user; users, agents and "
+                                "clients share one namespace");
+}
+
 TEST_F(StateFileTest, a_complaint_is_one_line_whatever_the_file_holds) {
   for (const char* text : {"\"a\\nb\" = 1\n", "[[user]]\nid = \"u\"\npassword_file = \"no\\nsuch\\rfile\"\n",
                            "[[\"us\\ner\"]]\n", "a = \x01\n"}) {
@@ -109,7 +133,7 @@ TEST_F(StateFileTest, a_complaint_is_one_line_whatever_the_file_holds) {
 TEST_F(StateFileTest, a_file_without_an_end_is_refused) {
   const auto state = read_state_file("/dev/zero");
   ASSERT_FALSE(state);
-  EXPECT_EQ(state.reason(), "/dev/zero: cannot be read");
+  EXPECT_EQ(state.reason(), "/dev/zero: cannot be read: it has more than 16 MB");
   expect_refused("[[user]]\nid = \"u\"\npassword_file = \"/dev/zero\"\n", 1, "password_file");
 }
 
