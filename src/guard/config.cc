@@ -115,7 +115,7 @@ class Reader {
       }
       server.client_id = from.text("client_id");
       server.client_secret = secret(from, "client_secret_file");
-      if (server.client_id.empty() != server.client_secret.empty())
+      if (server.client_id.empty() != from.text("client_secret_file").empty())
         from.complain("client_id", "client_id and client_secret_file go together");
       server.ca_file = beside(from.text("ca_file"));
     });

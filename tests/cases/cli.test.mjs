@@ -261,3 +261,19 @@ test('--json: a refusal is JSON too', async () => {
   assert.match(agents.err, /absent\.json: cannot be read: there is no such file/);
   assert.match((await run(['guard', 'check', policy])).out, /is fine: 1 rule, /);
 });
+
+test('the guard: what the walk-through makes is what its examples read', async () => {
+  const source = new URL('../../', import.meta.url);
+  const steps = await readFile(new URL('docs/guard.md', source), 'utf8');
+  const [, step] = steps.match(/^ {3}```toml\n([\s\S]*?)^ {3}```$/m);
+  const answer = await apply(step);
+  assert.equal(answer.code, 0, answer.err);
+  const scopes = [...step.matchAll(/name = "([a-z.]+)", title/g)].map(([, name]) => name);
+  for (const name of ['guard-proxy.toml', 'guard-nginx.toml']) {
+    const example = await readFile(new URL(`examples/guard/${name}`, source), 'utf8');
+    await readFile(server.at(example.match(/^client_secret_file = "(.*)"$/m)[1]));
+    assert.equal(example.match(/^client_id = "([^"]*)"/m)[1], step.match(/^ *id = "(calendar-[^"]*)"/m)[1]);
+    assert.equal(example.match(/^id = "([^"]*)"/m)[1], step.match(/^ *id = "(https:[^"]*)"/m)[1]);
+    assert.deepEqual(JSON.parse(example.match(/^scopes = (.*)$/m)[1]), scopes);
+  }
+});

@@ -46,6 +46,20 @@ TEST_F(Config, counters_may_have_a_file) {
   EXPECT_EQ(read(kTop + "counters = \"counters\"\n" + rest)->counters, folder + "/counters");
 }
 
+TEST_F(Config, of_a_secret_that_cannot_be_read_no_more_is_said) {
+  const auto with = [](const std::string& lines) {
+    return kTop + "dialect = \"nginx\"\n[server]\nissuer = \"https://as.example\"\n" + lines +
+           "[resource]\nid = \"https://api.example/r\"\n[decide]\ncredential_file = \"secret\"\n";
+  };
+  const std::string id = "client_id = \"api\"\n";
+  const std::string missing = complaint(with(id + "client_secret_file = \"nowhere\"\n"));
+  EXPECT_TRUE(missing.starts_with("guard.toml:6: ")) << missing;
+  EXPECT_NE(missing.find("nowhere cannot be read"), std::string::npos) << missing;
+  EXPECT_NE(complaint(with(id + "client_secret_file = \"short\"\n")).find("at least 16"), std::string::npos);
+  EXPECT_NE(complaint(with(id)).find("go together"), std::string::npos);
+  EXPECT_NE(complaint(with("client_secret_file = \"secret\"\n")).find("go together"), std::string::npos);
+}
+
 TEST_F(Config, reads_a_decision_point) {
   const auto settings = read(kTop + "dialect = \"nginx\"\nshadow = true\n" + kServer +
                              "scopes = [\"a\", \"b\"]\nname = \"API\"\n[listen]\nport = 9000\nthreads = 2\n"
