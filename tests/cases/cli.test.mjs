@@ -1,7 +1,7 @@
 // The command line: nothing it was given is lost, what it says is true, and its exit code says the same.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { Server, claimsOf } from './support/cast.mjs';
@@ -276,4 +276,14 @@ test('the guard: what the walk-through makes is what its examples read', async (
     assert.equal(example.match(/^id = "([^"]*)"/m)[1], step.match(/^ *id = "(https:[^"]*)"/m)[1]);
     assert.deepEqual(JSON.parse(example.match(/^scopes = (.*)$/m)[1]), scopes);
   }
+});
+
+test('docs/state-file.md: its example applies as printed, with the files it names', async () => {
+  const text = await readFile(new URL('../../docs/state-file.md', import.meta.url), 'utf8');
+  const [, example] = text.match(/^```toml\n([\s\S]*?)^```$/m);
+  for (const name of ['calendar-agent.jwks', 'search-agent.jwks']) await writeFile(server.at(name), JSON.stringify({ keys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })] }));
+  await writeFile(server.at('alice.pw'), 'correct horse\n');
+  const answer = await apply(example);
+  assert.equal(answer.code, 0, answer.err);
+  assert.equal((await apply(example)).out, 'nothing to change\n');
 });
