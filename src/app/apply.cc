@@ -7,6 +7,7 @@
 #include "app/config.h"
 #include "app/state_file.h"
 #include "app/terminal.h"
+#include "base/bytes.h"
 #include "http/sockets.h"
 
 namespace behalf::app {
@@ -80,7 +81,7 @@ void print_change(const json::Value& change) {
               action == "create"   ? "+"
               : action == "delete" ? "-"
                                    : "~",
-              json::text_of(change, "kind").c_str(), printable(json::text_of(change, "id")).c_str(),
+              json::text_of(change, "kind").c_str(), one_line(json::text_of(change, "id")).c_str(),
               members.c_str());
 }
 
@@ -99,9 +100,8 @@ void print(const Applied& applied, bool dry_run) {
   else if (dry_run)
     std::printf("this was a dry run: nothing was changed\n");
   std::fflush(stdout);
-  for (const std::string& note : applied.notes) std::fprintf(stderr, "note: %s\n", printable(note).c_str());
-  for (const std::string& problem : applied.problems)
-    std::fprintf(stderr, "%s\n", printable(problem).c_str());
+  for (const std::string& note : applied.notes) std::fprintf(stderr, "note: %s\n", one_line(note).c_str());
+  for (const std::string& problem : applied.problems) std::fprintf(stderr, "%s\n", one_line(problem).c_str());
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "app/config.h"
 #include "app/state_file.h"
 #include "app/terminal.h"
+#include "base/bytes.h"
 #include "base/file.h"
 #include "crypto/hash.h"
 #include "oauth/keys.h"
@@ -56,7 +57,7 @@ int check(const std::string& config_path, const std::string& state_path, bool as
     return problems.empty() ? kOk : kWrongUse;
   }
   for (const std::string& note : notes)
-    std::fprintf(stderr, "note: %s: %s\n", state_path.c_str(), printable(note).c_str());
+    std::fprintf(stderr, "note: %s: %s\n", state_path.c_str(), one_line(note).c_str());
   if (!problems.empty()) return complain(as_json, kWrongUse, problems);
   std::printf("%s is fine%s\n", config_path.c_str(),
               state_path.empty() ? "" : (", and so is " + state_path).c_str());

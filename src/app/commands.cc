@@ -5,6 +5,7 @@
 #include "app/admin_client.h"
 #include "app/commands.h"
 #include "app/terminal.h"
+#include "base/bytes.h"
 #include "base/json.h"
 #include "base/time.h"
 #include "http/message.h"
@@ -41,9 +42,9 @@ int list_grants(const GrantQuery& query) {
                 "SCOPES");
   for (const json::Value& grant : grants) {
     std::printf("%-26s  %-7s  %-14s  %-16s  %-20s  %s%s\n", text_of(grant, "id").c_str(),
-                text_of(grant, "status").c_str(), printable(text_of(grant, "user")).c_str(),
-                printable(text_of(grant, "client")).c_str(), printable(text_of(grant, "agent")).c_str(),
-                printable(text_of(grant, "scopes")).c_str(),
+                text_of(grant, "status").c_str(), one_line(text_of(grant, "user")).c_str(),
+                one_line(text_of(grant, "client")).c_str(), one_line(text_of(grant, "agent")).c_str(),
+                one_line(text_of(grant, "scopes")).c_str(),
                 grant.find("cause") == nullptr ? "" : ("  (" + text_of(grant, "cause") + ")").c_str());
   }
   return kOk;
@@ -105,11 +106,11 @@ int tail_audit(const AuditQuery& query) {
         "%6lld %s %-7s %-26s person=%s client=%s agent=%s%s%s\n",
         static_cast<long long>(record->find_integer("seq").value_or(0)),
         rfc3339({record->find_integer("time").value_or(0)}).c_str(), text_of(*record, "outcome").c_str(),
-        text_of(*record, "event").c_str(), printable(text_of(*record, "user")).c_str(),
-        printable(text_of(*record, "client")).c_str(), printable(chain).c_str(),
-        text_of(*record, "scope").empty() ? "" : (" scope=" + printable(text_of(*record, "scope"))).c_str(),
+        text_of(*record, "event").c_str(), one_line(text_of(*record, "user")).c_str(),
+        one_line(text_of(*record, "client")).c_str(), one_line(chain).c_str(),
+        text_of(*record, "scope").empty() ? "" : (" scope=" + one_line(text_of(*record, "scope"))).c_str(),
         text_of(*record, "reason").empty() ? ""
-                                           : (" reason=" + printable(text_of(*record, "reason"))).c_str());
+                                           : (" reason=" + one_line(text_of(*record, "reason"))).c_str());
   };
   AdminAnswer answer =
       ask_server(query.config_path, "GET", path_after(0, true, query.lines), {}, query.as_json);

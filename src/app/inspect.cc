@@ -8,6 +8,7 @@
 #include "app/commands.h"
 #include "app/config.h"
 #include "app/terminal.h"
+#include "base/bytes.h"
 #include "crypto/jwt.h"
 #include "http/message.h"
 #include "oauth/issuance.h"
@@ -91,7 +92,7 @@ int prove(const crypto::EncodedJwt& jwt, const Config& config, const std::string
 
 void print_claims(const json::Value& claims) {
   const auto text = [](const json::Value& value, const char* name) {
-    return printable(json::text_of(value, name));
+    return one_line(json::text_of(value, name));
   };
   std::printf("person or software  %s (%s)\n", text(claims, "sub").c_str(),
               text(claims, "sub_profile").c_str());
@@ -150,7 +151,7 @@ int inspect_token(const std::string& token, const std::string& config_path, bool
   }
   std::fflush(stdout);
   for (const json::Value& problem : json::list_of(out, "problems"))
-    std::fprintf(stderr, "%s\n", printable(*problem.string()).c_str());
+    std::fprintf(stderr, "%s\n", one_line(*problem.string()).c_str());
   return exit_code;
 }
 

@@ -6,7 +6,7 @@
 #include "app/commands.h"
 #include "app/lineage_view.h"
 #include "app/policy_commands.h"
-#include "app/terminal.h"
+#include "base/bytes.h"
 
 using namespace behalf::app;
 
@@ -32,7 +32,7 @@ std::string find_wrong_command(const CLI::App& program, int argc, char** argv) {
                                                    : "a command" + place + " is needed; known are " + known;
     }
     if (next == nullptr)
-      return "unknown command \"" + printable(word) + "\"" + place + "; known are " + known;
+      return "unknown command \"" + behalf::one_line(word) + "\"" + place + "; known are " + known;
     at = next;
   }
 }

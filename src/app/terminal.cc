@@ -17,12 +17,6 @@ bool shows_colours() {
   return ::isatty(STDOUT_FILENO) == 1;
 }
 
-std::string printable(std::string_view text) {
-  std::string result;
-  for (const char c : text) result.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c);
-  return result;
-}
-
 std::string counted(int64_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -11,9 +10,6 @@ namespace behalf::app {
 
 // Only where standard output is a terminal and NO_COLOR is unset (no-color.org).
 bool shows_colours();
-
-// Never lets a stored text move the cursor.
-std::string printable(std::string_view text);
 
 // "1 grant", "2 grants".
 std::string counted(int64_t count, const std::string& what);
