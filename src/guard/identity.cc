@@ -17,11 +17,23 @@ char folded(char letter) {
   return plain ? letter : '-';
 }
 
+// An agent of another issuer is `issuer#sub`; a '#' of either is percent-encoded, so that none of ours can
+// look like it, nor it like one of ours.
+std::string hop_text(const sdk::Delegation& delegation, const sdk::Hop& hop) {
+  const auto part = [](const std::string& text) {
+    std::string safe = header_safe(text);
+    for (size_t at = safe.find('#'); at != std::string::npos; at = safe.find('#', at))
+      safe.replace(at, 1, "%23");
+    return safe;
+  };
+  return delegation.is_own(hop) ? part(hop.subject) : part(hop.issuer) + "#" + part(hop.subject);
+}
+
 std::string chain_text(const sdk::Delegation& delegation) {
   std::string text;
   for (const sdk::Hop& hop : delegation.chain) {
     if (!text.empty()) text += ", ";
-    text += header_safe(hop.subject);
+    text += hop_text(delegation, hop);
   }
   return text;
 }
@@ -91,7 +103,7 @@ std::vector<std::pair<std::string, std::string>> Identity::headers(const sdk::De
   const sdk::Hop* actor = delegation == nullptr ? nullptr : delegation->actor();
   add("Behalf-Subject", plain ? header_safe(delegation->subject) : "");
   add("Behalf-Client", plain ? header_safe(delegation->client) : "");
-  add("Behalf-Actor", plain && actor != nullptr ? header_safe(actor->subject) : "");
+  add("Behalf-Actor", plain && actor != nullptr ? hop_text(*delegation, *actor) : "");
   add("Behalf-Chain", plain ? chain_text(*delegation) : "");
   add("Behalf-Grant", plain ? header_safe(delegation->grant) : "");
   add("Behalf-Identity", is_signed ? sign(*delegation, now) : "");

@@ -68,7 +68,7 @@ void describe(Record& record, const sdk::Delegation& delegation) {
   record.client = delegation.client;
   record.grant = delegation.grant;
   record.jti = delegation.token_id;
-  for (const sdk::Hop& hop : delegation.chain) record.chain.push_back(hop.subject);
+  for (const sdk::Hop& hop : delegation.chain) record.chain.push_back(delegation.name_of(hop));
 }
 
 std::string json_line(const Record& record) {

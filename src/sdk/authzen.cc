@@ -32,7 +32,7 @@ std::string write_request(const Action& action, const RpcCall* call, const Deleg
     properties.set("issuer", token->issuer);
     subject.set("properties", std::move(properties));
     context.set("client", token->client);
-    if (const Hop* actor = token->actor()) context.set("agent", actor->subject);
+    if (const Hop* actor = token->actor()) context.set("agent", token->name_of(*actor));
     json::Value::Array chain;
     for (const Hop& hop : token->chain) {
       json::Value member;

@@ -29,6 +29,8 @@ struct __attribute__((visibility("hidden"))) KeySource::Impl {  // of a class th
   // The same for who did not find that key in it: asks for a fetch if one is due, and waits for it shortly.
   std::shared_ptr<const KeySet> wait_for_key(std::string_view key_id);
   bool has(std::string_view key_id) const;
+  // That very key, not another under its id.
+  bool has(std::string_view key_id, std::string_view thumbprint) const;
   // Changes whenever a key was added or taken away.
   uint64_t version() const { return changes.load(std::memory_order_acquire); }
   bool is_trusted(Milliseconds steady) const { return steady < good_until.load(std::memory_order_acquire); }

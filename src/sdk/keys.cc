@@ -60,6 +60,13 @@ bool KeySource::Impl::has(std::string_view key_id) const {
   return keys && contains(*keys, key_id);
 }
 
+bool KeySource::Impl::has(std::string_view key_id, std::string_view thumbprint) const {
+  const std::shared_ptr<const KeySet> keys = current();
+  return keys && std::any_of(keys->begin(), keys->end(), [&](const crypto::VerifyingKey& key) {
+           return key.key_id() == key_id && key.thumbprint() == thumbprint;
+         });
+}
+
 std::shared_ptr<const KeySet> KeySource::Impl::wait_for_key(std::string_view key_id) {
   if (!thread_.joinable()) return current();
   std::unique_lock lock(mutex_);

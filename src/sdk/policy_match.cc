@@ -49,13 +49,13 @@ Refusal check_chain(const Rule& rule, Question& question) {
     return refuse("a member of the chain is forbidden");
   if (rule.chain_only.empty() && !rule.chain_known) return {};
   for (const Hop& hop : token.chain) {
-    const bool is_own = hop.issuer.empty() || hop.issuer == token.issuer;
+    const bool is_own = token.is_own(hop);
     if (!rule.chain_only.empty() && !(is_own && contains(rule.chain_only, hop.subject)))
-      return refuse("member " + hop.subject + " of the chain is not one of those named");
+      return refuse("member " + token.name_of(hop) + " of the chain is not one of those named");
     if (!rule.chain_known) continue;
     const auto info = is_own && question.agents ? question.agents(hop.subject) : nullptr;
     if (info == nullptr || info->status != "active")
-      return refuse("member " + hop.subject + " of the chain is " +
+      return refuse("member " + token.name_of(hop) + " of the chain is " +
                     (info == nullptr ? "not known" : info->status));
   }
   return {};

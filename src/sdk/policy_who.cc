@@ -3,11 +3,6 @@
 namespace behalf::sdk::rules {
 namespace {
 
-// An id means an agent of the token's issuer. Another issuer's may have the same id by chance or by intent.
-bool is_own(const Hop& hop, const Delegation& delegation) {
-  return hop.issuer.empty() || hop.issuer == delegation.issuer;
-}
-
 bool holds_for_registry(const Names& names, const std::string AgentInfo::*member, Question& question,
                         Stance stance) {
   if (names.empty()) return true;
@@ -23,7 +18,7 @@ const AgentInfo* Question::actor_info() {
   if (!has_looked_) {
     has_looked_ = true;
     const Hop* actor = delegation == nullptr ? nullptr : delegation->actor();
-    if (actor != nullptr && agents && is_own(*actor, *delegation)) info_ = agents(actor->subject);
+    if (actor != nullptr && agents && delegation->is_own(*actor)) info_ = agents(actor->subject);
   }
   return info_.get();
 }
@@ -38,7 +33,7 @@ Part first_failing(const Who& who, Question& question, Stance stance) {
   if (asks_actor) {
     if (!who.actors.empty()) {
       const bool is_named = actor != nullptr && contains(who.actors, actor->subject) &&
-                            (stance == Stance::kForbids || is_own(*actor, token));
+                            (stance == Stance::kForbids || token.is_own(*actor));
       if (!is_named) return Part::kActor;
     }
     if (!holds_for_registry(who.publishers, &AgentInfo::publisher, question, stance)) return Part::kPublisher;
@@ -73,7 +68,7 @@ Effect effect_of(Part part) {
 
 std::string describe(Part part, Question& question) {
   const Delegation& token = *question.delegation;
-  const std::string actor = token.actor() == nullptr ? "nobody" : token.actor()->subject;
+  const std::string actor = token.actor() == nullptr ? "nobody" : token.name_of(*token.actor());
   const AgentInfo* info = question.actor_info();
   const auto registry = [&](const char* what, const std::string AgentInfo::*member) {
     return "actor " + actor + " has " + what + " " + (info == nullptr ? "unknown" : info->*member);

@@ -151,7 +151,7 @@ struct Verifier::Impl {
     const uint64_t key_version = keys.version();
     const uint64_t revoked_version = revocations == nullptr ? 0 : revocations->version();
     const bool keys_are_same = known.keys == key_version;
-    if (!keys_are_same && !keys.has(known.delegation->key_id)) {
+    if (!keys_are_same && !keys.has(known.delegation->key_id, known.delegation->signer)) {
       seen.forget(digest);
       return std::nullopt;
     }
@@ -205,6 +205,9 @@ struct Verifier::Impl {
     auto delegation = read_delegation(verified->claims(), options);
     if (!delegation) return std::move(delegation).refused();
     delegation->key_id = verified->key_id();
+    for (const crypto::VerifyingKey& key : *trusted) {
+      if (key.key_id() == delegation->key_id) delegation->signer = key.thumbprint();
+    }
     return std::shared_ptr<const Delegation>(std::make_shared<Delegation>(std::move(*delegation)));
   }
 

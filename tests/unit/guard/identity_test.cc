@@ -55,6 +55,18 @@ TEST(Identity, says_who_in_printable_text_that_can_be_taken_apart_again) {
   EXPECT_EQ(identity.key_set(), R"({"keys":[]})");
 }
 
+TEST(Identity, an_agent_of_another_issuer_does_not_look_like_one_of_ours) {
+  const Identity identity(IdentityStyle::kHeaders, "https://api.example", "https://api.example",
+                          std::nullopt);
+  sdk::Delegation delegation = chain_of_two();
+  delegation.chain[0].issuer = "https://evil.example/#";
+  delegation.chain[1].subject = "https://evil.example#agent-b";
+  const auto headers = identity.headers(&delegation, 0);
+  EXPECT_EQ(value_of(headers, "Behalf-Actor"), "https://evil.example/%23#agent-b");
+  EXPECT_EQ(value_of(headers, "Behalf-Chain"),
+            "https://evil.example/%23#agent-b, https://evil.example%23agent-b");
+}
+
 // A proxy overwrites with what we say: so every header is said, always.
 TEST(Identity, says_every_header_also_where_nobody_is_behind) {
   const Identity identity(IdentityStyle::kHeaders, "https://api.example", "https://api.example",

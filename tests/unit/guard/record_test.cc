@@ -96,5 +96,15 @@ TEST(Record, knows_a_traceparent_and_nothing_like_it) {
   }
 }
 
+TEST(Record, says_whose_agent_it_was_where_it_is_not_ours) {
+  sdk::Delegation delegation;
+  delegation.issuer = "https://as.example";
+  delegation.chain.push_back({"https://evil.example", "a1", "ai_agent", ""});
+  delegation.chain.push_back({"https://as.example", "a2", "ai_agent", ""});
+  Record record;
+  describe(record, delegation);
+  EXPECT_EQ(record.chain, (std::vector<std::string>{"https://evil.example#a1", "a2"}));
+}
+
 }  // namespace
 }  // namespace behalf::guard

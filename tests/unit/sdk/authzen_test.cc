@@ -64,5 +64,12 @@ TEST(Authzen, only_true_lets_in) {
     EXPECT_EQ(read(200, type, R"({"decision":true})"), AuthzenAnswer::kFailure) << type;
 }
 
+TEST(Authzen, an_agent_of_another_issuer_is_named_with_it) {
+  Delegation delegation = token();
+  delegation.chain.front().issuer = "https://evil.example";
+  const std::string body = authzen_requests(request("GET", "/x"), &delegation, kNoon).front();
+  EXPECT_NE(body.find(R"("agent":"https://evil.example#agent-calendar")"), std::string::npos) << body;
+}
+
 }  // namespace
 }  // namespace behalf::sdk

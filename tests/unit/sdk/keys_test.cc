@@ -218,6 +218,24 @@ TEST(Keys, a_forgotten_key_does_not_come_back_though_it_is_still_published) {
   EXPECT_EQ(reader.judge(seen), "signature");
 }
 
+TEST(Keys, a_token_ends_with_its_key_though_another_takes_its_id) {
+  KeyServer server;
+  const auto named = [](const crypto::SigningKey& fresh) {
+    json::Value jwk = fresh.private_jwk();
+    jwk.set("kid", "k1");
+    return crypto::SigningKey::import(jwk).value();
+  };
+  const auto key = named(fresh_key());
+  server.publish({key});
+  KeySource keys(options_for(server));
+  Reader reader(server, keys);
+  const std::string seen = reader.token_of(key);
+  EXPECT_EQ(reader.judge(seen), "accepted");
+  server.publish({named(fresh_key())});
+  EXPECT_EQ(keys.refresh_now(), "");
+  EXPECT_EQ(reader.judge(seen), "signature");
+}
+
 TEST(Keys, what_is_no_url_or_no_key_set_is_refused_at_once) {
   KeySource::Options options;
   options.issuer = "as.example";

@@ -39,6 +39,7 @@ struct BEHALF_PUBLIC Delegation {
   std::string grant;                // `grant_id`: the consent it rests on; empty where no person consented
   std::string token_id;             // `jti`
   std::string key_id;               // `kid` of the key that signed it
+  std::string signer;               // RFC 7638 thumbprint of that key: another may have its `kid` one day
   std::vector<Hop> chain;           // newest first: chain.front() acts now
   std::vector<std::string> via;     // `via`: clients it was passed on through, other than `client`
   std::vector<std::string> scopes;  // `scope`
@@ -52,6 +53,10 @@ struct BEHALF_PUBLIC Delegation {
   std::string key_thumbprint;                    // `cnf.jkt`: of a DPoP-bound token (RFC 9449 §6)
   std::string certificate_thumbprint;            // `cnf.x5t#S256`: of an mTLS-bound token (RFC 8705 §3.1)
 
+  // True for an agent of the token's own issuer: another issuer's may have the same `sub`.
+  bool is_own(const Hop& hop) const { return hop.issuer.empty() || hop.issuer == issuer; }
+  // A hop where nothing beside it says whose agent it is: `sub`; of another issuer's agent `issuer#sub`.
+  std::string name_of(const Hop& hop) const;
   // Who acts now; null: the subject itself.
   const Hop* actor() const { return chain.empty() ? nullptr : &chain.front(); }
   bool has_scope(std::string_view scope) const;
