@@ -144,8 +144,10 @@ Challenge Challenger::step_up(std::string_view acr_values, std::optional<int64_t
 }
 
 Challenge Challenger::too_many_requests(int64_t retry_after_seconds) const {
-  Challenge challenge = without_challenge(429, "too_many_requests",
-                                          "try again in " + std::to_string(retry_after_seconds) + " seconds");
+  Challenge challenge = without_challenge(
+      429, "too_many_requests",
+      retry_after_seconds > 0 ? "try again in " + std::to_string(retry_after_seconds) + " seconds"
+                              : "the limit for this is used up, and it does not come back with time");
   challenge.retry_after = retry_after_seconds;
   return challenge;
 }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "behalf/verifier.h"
 #include "crypto/hash.h"
 #include "sdk/policy_counters.h"
 #include "sdk/policy_coverage.h"
@@ -133,12 +134,13 @@ Decision Policy::Impl::decide(const Action& action, const Delegation* delegation
   decision.policy_version = version;
   const rules::RequestPath path(action.path);
   if (!path.complaint().empty()) {
-    decision.reason = reason_of(Effect::kDenied);
+    decision.effect = delegation == nullptr ? Effect::kTokenMissing : Effect::kDenied;
+    decision.reason = reason_of(decision.effect);
     decision.detail = "the path is refused: " + std::string(path.complaint());
     return decision;
   }
   rules::Question question(action, path, delegation, now, agents);
-  const bool is_by_call = action.calls && !action.calls->empty() && index.of(action.method).has_calls;
+  const bool is_by_call = action.calls && !action.calls->empty() && asks_about_calls(action.method, path);
   const size_t count = is_by_call ? action.calls->size() : 1;
   Charges charges;
   std::vector<std::string> needed;
@@ -154,7 +156,10 @@ Decision Policy::Impl::decide(const Action& action, const Delegation* delegation
     if (rule == nullptr) continue;
     if (count > 1 || judgement.effect != Effect::kAllow) add_missing(needed, rule->scopes);
     if (judgement.effect != Effect::kAllow) continue;
-    decision.needs_external = decision.needs_external || (set.authzen && rule->asks_authzen);
+    if (set.authzen && rule->asks_authzen) {
+      decision.needs_external = true;
+      if (is_by_call) decision.external_calls.push_back(i);
+    }
     if (limits == Limits::kTaken && !rule->limits.empty()) {
       if (counters == nullptr) {
         decision.effect = Effect::kDenied;
@@ -171,10 +176,17 @@ Decision Policy::Impl::decide(const Action& action, const Delegation* delegation
       decision.retry_after = refused.retry_after;
       decision.detail = refused.is_full ? "there is no room for another counter"
                                         : rules::describe(*refused.limit) + " is used up";
+    } else {
+      auto taken = std::make_shared<Decision::Taken>();
+      for (const auto& charge : charges) taken->charges.push_back(rules::Ledger::taken(charge, now));
+      decision.taken = std::move(taken);
     }
   }
   if (decision.effect == Effect::kAllow) return decision;
+  // Whatever is asked for: who has no token does not learn what the policy knows, and may come back with one.
+  if (delegation == nullptr) decision.effect = Effect::kTokenMissing;
   decision.needs_external = false;
+  decision.external_calls.clear();
   decision.reason = reason_of(decision.effect);
   if (decision.effect == Effect::kInsufficientScope || decision.effect == Effect::kTokenMissing)
     decision.scopes = std::move(needed);
@@ -217,18 +229,42 @@ Decision Policy::decide(const Action& action, const Delegation* delegation, Mill
 
 Decision Policy::trace(const Action& action, const Delegation* delegation, Milliseconds now,
                        const AgentLookup& agents, std::vector<Step>& steps) const {
-  return impl_->decide(action, delegation, now, agents, Impl::Limits::kIgnored, nullptr, &steps);
+  Decision decision = impl_->decide(action, delegation, now, agents, Impl::Limits::kIgnored, nullptr, &steps);
+  if (delegation != nullptr && delegation->is_bound) {
+    decision.effect = Effect::kDenied;
+    decision.rule.clear();
+    decision.reason = describe(Refusal::kProofRequired);
+    decision.detail = decision.reason;
+  }
+  return decision;
 }
 
 std::vector<Policy::Fault> Policy::warnings() const { return rules::find_warnings(impl_->set, impl_->name); }
 
+bool Policy::Impl::asks_about_calls(std::string_view method, const rules::RequestPath& path) const {
+  const auto& known = index.of(method);
+  return known.has_calls &&
+         std::any_of(known.candidates.begin(), known.candidates.end(), [&](const auto& one) {
+           const Rule& rule = set.rules[one.rule];
+           return rule.looks_at_calls() && rule.paths[one.path].match(path) != rules::PathMatch::kNone;
+         });
+}
+
 bool Policy::needs_body(std::string_view method, std::string_view path) const {
-  const auto& known = impl_->index.of(method);
+  if (!impl_->index.of(method).has_calls) return false;
   const rules::RequestPath request(path);
-  if (!known.has_calls || !request.complaint().empty()) return false;
-  return std::any_of(known.candidates.begin(), known.candidates.end(), [&](const auto& candidate) {
-    const Rule& rule = impl_->set.rules[candidate.rule];
-    return rule.looks_at_calls() && rule.paths[candidate.path].match(request) != rules::PathMatch::kNone;
+  return request.complaint().empty() && impl_->asks_about_calls(method, request);
+}
+
+bool Policy::looks_at_calls(std::string_view path) const {
+  const rules::RequestPath request(path);
+  if (!request.complaint().empty()) return false;
+  const auto& rules = impl_->set.rules;
+  return std::any_of(rules.begin(), rules.end(), [&](const Rule& rule) {
+    return rule.looks_at_calls() &&
+           std::any_of(rule.paths.begin(), rule.paths.end(), [&](const rules::PathTemplate& one) {
+             return one.match(request) != rules::PathMatch::kNone;
+           });
   });
 }
 

@@ -100,20 +100,29 @@ Ledger::Refused Ledger::take_one(const Charge& charge, Milliseconds now) {
   return {};
 }
 
-void Ledger::give_back(const Charge& charge) {
-  Shard& shard = shard_of(charge.key);
-  const std::lock_guard lock(shard.mutex);
-  const auto found = shard.entries.find(charge.key);
-  if (found == shard.entries.end()) return;
+Ledger::Taken Ledger::taken(const Charge& charge, Milliseconds now) {
   const int64_t unit = charge.limit->kind == LimitKind::kRate ? share(*charge.limit) : 1;
-  found->second.value = std::max<int64_t>(0, found->second.value - unit * charge.count);
+  return {charge.key, charge.limit->kind, unit * charge.count, now};
+}
+
+void Ledger::give_back(const Taken& taken, Milliseconds now) {
+  Shard& shard = shard_of(taken.key);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.entries.find(taken.key);
+  if (found == shard.entries.end()) return;
+  Entry& entry = found->second;
+  // Another day's budget has not been charged.
+  if (taken.kind == LimitKind::kDay && entry.day != taken.when / kDay) return;
+  int64_t value = taken.value;
+  if (taken.kind == LimitKind::kRate) value -= std::clamp<int64_t>((now - taken.when) * 1000, 0, value);
+  entry.value = std::max<int64_t>(0, entry.value - value);
 }
 
 Ledger::Refused Ledger::take(const std::vector<Charge>& charges, Milliseconds now) {
   for (size_t i = 0; i < charges.size(); ++i) {
     const Refused refused = take_one(charges[i], now);
     if (refused.limit == nullptr) continue;
-    while (i-- > 0) give_back(charges[i]);
+    while (i-- > 0) give_back(taken(charges[i], now), now);
     return refused;
   }
   return {};
@@ -182,6 +191,10 @@ bool Ledger::restore(std::string_view saved) {
 
 Policy::Counters::Counters(size_t max_entries) : impl_(new Impl{rules::Ledger(max_entries)}) {}
 Policy::Counters::~Counters() = default;
+void Policy::Counters::give_back(const Decision& decision, Milliseconds now) {
+  if (!decision.taken) return;
+  for (const auto& taken : decision.taken->charges) impl_->ledger.give_back(taken, now);
+}
 size_t Policy::Counters::size() const { return impl_->ledger.size(); }
 std::string Policy::Counters::save(Milliseconds now) const { return impl_->ledger.save(now); }
 bool Policy::Counters::restore(std::string_view saved) { return impl_->ledger.restore(saved); }

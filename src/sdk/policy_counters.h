@@ -29,6 +29,13 @@ class Ledger {
     const Limit* limit = nullptr;
     int64_t count = 0;
   };
+  // A charge that was taken, without the policy it came from.
+  struct Taken {
+    Key key{};
+    LimitKind kind = LimitKind::kRate;
+    int64_t value = 0;  // as in an Entry
+    Milliseconds when = 0;
+  };
   struct Refused {
     const Limit* limit = nullptr;  // null: all were taken
     int64_t retry_after = 0;       // seconds; 0: waiting does not help
@@ -40,6 +47,9 @@ class Ledger {
   static Key key_of(std::string_view rule, const Limit& limit, std::string_view id);
   // Takes all charges, or none.
   Refused take(const std::vector<Charge>& charges, Milliseconds now);
+  static Taken taken(const Charge& charge, Milliseconds now);
+  // Of a rate, only what time has not given back already.
+  void give_back(const Taken& taken, Milliseconds now);
 
   size_t size() const;
   std::string save(Milliseconds now) const;
@@ -64,13 +74,16 @@ class Ledger {
   static bool is_spent(const Entry& entry, Milliseconds now);
   Shard& shard_of(const Key& key) { return shards_[key[1] % kShards]; }
   Refused take_one(const Charge& charge, Milliseconds now);
-  void give_back(const Charge& charge);
 
   size_t room_;  // entries a shard
   std::array<Shard, kShards> shards_;
 };
 
 }  // namespace rules
+
+struct Decision::Taken {
+  std::vector<rules::Ledger::Taken> charges;
+};
 
 struct Policy::Counters::Impl {
   rules::Ledger ledger;

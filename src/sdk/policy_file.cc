@@ -1,5 +1,7 @@
 #include "sdk/policy_file.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -67,10 +69,10 @@ void read_people(TomlTable& table, Who& who) {
   who.actors = sorted(table.list("actors"));
   who.publishers = sorted(table.list("publishers"));
   who.owners = sorted(table.list("owners"));
-  who.statuses = sorted(table.list("statuses"));
+  who.statuses = sorted(table.words("statuses", {"active", "suspended", "deleted"}));
   who.persons = sorted(table.list("persons"));
   who.clients = sorted(table.list("clients"));
-  who.profiles = sorted(table.list("subject_profiles"));
+  who.profiles = sorted(table.words("subject_profiles", {"user", "ai_agent", "service"}));
 }
 
 // "present" and "absent" say whom a rule is about.
@@ -190,6 +192,20 @@ Limit read_limit(const toml::table& node, bool is_rate, Complaints& complaints) 
   return limit;
 }
 
+// Two that count the same would be one counter: which of them holds, nobody could say.
+void read_limits(TomlTable& table, std::string_view key, Rule& rule, Complaints& complaints) {
+  for (const toml::table* node : table.tables(key)) {
+    const Limit limit = read_limit(*node, key == "rate", complaints);
+    const bool is_double = std::any_of(rule.limits.begin(), rule.limits.end(), [&](const Limit& other) {
+      return other.kind == limit.kind && other.per == limit.per && other.every == limit.every;
+    });
+    if (is_double)
+      table.complain(node, "this " + std::string(key) + " counts the same as an earlier one of this rule: " +
+                               describe(limit) + "; keep the smaller");
+    rule.limits.push_back(limit);
+  }
+}
+
 void read_conditions(TomlTable& table, Rule& rule, Complaints& complaints) {
   if (const toml::table* about = table.table("for")) {
     TomlTable inner(*about, complaints);
@@ -212,10 +228,8 @@ void read_conditions(TomlTable& table, Rule& rule, Complaints& complaints) {
   if (table.has("max_chain")) rule.max_chain = static_cast<size_t>(table.integer("max_chain", 0, 0, 100));
   rule.chain_only = sorted(table.list("chain_only"));
   rule.chain_known = table.flag("chain_known", false);
-  for (const toml::table* limit : table.tables("rate"))
-    rule.limits.push_back(read_limit(*limit, true, complaints));
-  for (const toml::table* limit : table.tables("budget"))
-    rule.limits.push_back(read_limit(*limit, false, complaints));
+  read_limits(table, "rate", rule, complaints);
+  read_limits(table, "budget", rule, complaints);
   rule.asks_authzen = table.flag("authzen", true);
   if (rule.needs_token) return;
   // Without a token nobody is anybody.
@@ -278,6 +292,11 @@ Authzen read_authzen(const toml::table& node, const std::string& file, Complaint
     return (std::filesystem::path(file).parent_path() / path).string();
   };
   authzen.token_file = beside(table.text("token_file"));
+  struct stat status {};
+  if (!authzen.token_file.empty() && ::stat(authzen.token_file.c_str(), &status) == 0 &&
+      (status.st_mode & 077) != 0) {
+    table.complain("token_file", authzen.token_file + " can be read by others; chmod 600 it");
+  }
   authzen.ca_file = beside(table.text("ca_file"));
   table.finish();
   return authzen;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "behalf/policy.h"
@@ -21,6 +22,8 @@ struct __attribute__((visibility("hidden"))) Policy::Impl {  // of a class that 
   Decision decide(const Action& action, const Delegation* delegation, Milliseconds now,
                   const AgentLookup& agents, Limits limits, Counters* counters,
                   std::vector<Step>* steps) const;
+  // True if some rule about such a request looks at the calls in its body.
+  bool asks_about_calls(std::string_view method, const rules::RequestPath& path) const;
 
   rules::RuleSet set;
   rules::Index index;

@@ -1,8 +1,10 @@
 // JSON-RPC 2.0 as an MCP server reads it. Whatever a server could read in another way is not read at all: the
 // caller then has no calls, and rules that name methods or tools deny (policy_match.cc).
 #include <algorithm>
+#include <initializer_list>
 #include <string>
 
+#include "base/bytes.h"
 #include "base/json.h"
 #include "behalf/policy.h"
 
@@ -50,17 +52,23 @@ bool is_tool_name(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
 }
 
+// True for a member that a reader might take for one of `ours`, and another not. Some readers take names in
+// any case, and not only ASCII's (Go: U+017F for s, U+212A for k): what is not ASCII has no business there.
+bool is_doubtful(std::string_view name, std::initializer_list<std::string_view> ours) {
+  if (!is_printable_ascii(name)) return true;
+  return std::any_of(ours.begin(), ours.end(),
+                     [&](std::string_view one) { return name != one && equals_without_case(name, one); });
+}
+
 std::optional<RpcCall> read_call(const json::Value& value) {
   const std::string* version = value.find_string("jsonrpc");
   if (version == nullptr || *version != "2.0") return std::nullopt;
   if (const json::Value* id = value.find("id");
       id != nullptr && id->string() == nullptr && id->integer() == nullptr && !id->is_null())
     return std::nullopt;
-  // A server that takes names in any case must not find another `method` here than we do.
   for (const json::Member& member : *value.object()) {
-    for (const char* ours : {"jsonrpc", "id", "method", "params", "result", "error"}) {
-      if (member.name != ours && equals_without_case(member.name, ours)) return std::nullopt;
-    }
+    if (is_doubtful(member.name, {"jsonrpc", "id", "method", "params", "result", "error"}))
+      return std::nullopt;
   }
   const json::Value* method = value.find("method");
   const json::Value* params = value.find("params");
@@ -76,7 +84,7 @@ std::optional<RpcCall> read_call(const json::Value& value) {
   const std::string* tool = params == nullptr ? nullptr : params->find_string("name");
   if (tool == nullptr || !is_tool_name(*tool)) return std::nullopt;
   for (const json::Member& member : *params->object()) {
-    if (member.name != "name" && equals_without_case(member.name, "name")) return std::nullopt;
+    if (is_doubtful(member.name, {"name", "arguments", "_meta"})) return std::nullopt;
   }
   call.tool = *tool;
   return call;

@@ -24,6 +24,18 @@ size_t distance(std::string_view one, std::string_view two) {
   return row.back();
 }
 
+// " (did you mean ...?)", or which there are.
+std::string did_you_mean(std::string_view name, const std::vector<std::string_view>& known) {
+  const auto nearest = std::min_element(known.begin(), known.end(), [&](auto one, auto two) {
+    return distance(name, one) < distance(name, two);
+  });
+  if (nearest != known.end() && name.size() < 64 && distance(name, *nearest) <= 2)
+    return " (did you mean \"" + std::string(*nearest) + "\"?)";
+  std::string all;
+  for (const std::string_view one : known) all += (all.empty() ? "" : ", ") + std::string(one);
+  return " (there are " + all + ")";
+}
+
 bool is_fit(std::string_view text) {
   return !text.empty() && text.size() <= kMaxTextBytes && std::none_of(text.begin(), text.end(), [](char c) {
     return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
@@ -95,6 +107,15 @@ std::vector<std::string> TomlTable::list(std::string_view key) {
     } else {
       items.push_back(*value);
     }
+  }
+  return items;
+}
+
+std::vector<std::string> TomlTable::words(std::string_view key, const std::vector<std::string_view>& known) {
+  std::vector<std::string> items = list(key);
+  for (const std::string& item : items) {
+    if (std::find(known.begin(), known.end(), item) != known.end()) continue;
+    complain(key, "\"" + item + "\" can never be one of " + std::string(key) + did_you_mean(item, known));
   }
   return items;
 }

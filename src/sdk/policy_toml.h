@@ -32,6 +32,8 @@ class TomlTable {
   int64_t integer(std::string_view key, int64_t fallback, int64_t least, int64_t most);
   // Never empty if the key is there: an empty list would read as "anyone". In the order of the file.
   std::vector<std::string> list(std::string_view key);
+  // The same, of words that are known.
+  std::vector<std::string> words(std::string_view key, const std::vector<std::string_view>& known);
   // The position of the text in `choices`, or the fallback.
   size_t choice(std::string_view key, const std::vector<std::string_view>& choices, size_t fallback);
   const toml::table* table(std::string_view key);

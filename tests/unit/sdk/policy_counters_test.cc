@@ -205,5 +205,35 @@ TEST(PolicyCounters, many_threads_get_no_more_than_one) {
   EXPECT_EQ(allowed, 1000);
 }
 
+TEST(PolicyCounters, what_is_given_back_is_there_again_and_no_more) {
+  struct Case {
+    const char* limit;
+    Milliseconds later;
+    int allowed;  // of ten, after one was taken and given back `later`
+  } const kCases[] = {
+      {"budget = { per = \"person\", count = 3, in = \"total\" }", 0, 3},
+      {"budget = { per = \"person\", count = 3, in = \"day\" }", 0, 3},
+      {"budget = { per = \"person\", count = 3, in = \"day\" }", 24 * 3'600'000, 3},
+      {"rate = { per = \"person\", count = 3, every = \"1m\" }", 0, 3},
+      {"rate = { per = \"person\", count = 3, every = \"1m\" }", 5'000, 3},
+      {"rate = { per = \"person\", count = 3, every = \"1m\" }", 600'000, 3},
+  };
+  for (const Case& one : kCases) {
+    Asker asker{limited(one.limit), Policy::Counters()};
+    const Decision taken = asker.at(kNoon);
+    ASSERT_TRUE(taken.allowed());
+    ASSERT_TRUE(taken.taken);
+    asker.counters.give_back(taken, kNoon + one.later);
+    EXPECT_EQ(asker.allowed(10, kNoon + one.later), one.allowed) << one.limit;
+  }
+  // Another took meanwhile: the rate's bucket has filled by itself, too, and is not filled twice.
+  Asker asker{limited("rate = { per = \"person\", count = 2, every = \"20s\" }"), Policy::Counters()};
+  const Decision first = asker.at(kNoon);
+  EXPECT_TRUE(asker.at(kNoon + 5'000).allowed());
+  asker.counters.give_back(first, kNoon + 5'000);
+  EXPECT_EQ(asker.allowed(5, kNoon + 5'000), 1);
+  asker.counters.give_back(Decision(), kNoon);
+}
+
 }  // namespace
 }  // namespace behalf::sdk

@@ -1,5 +1,6 @@
 // The policy file: every complaint at once, each with file and line; nothing unknown, nothing empty, nothing
 // twice.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -81,6 +82,48 @@ TEST(PolicyFile, an_empty_list_is_not_everybody) {
     EXPECT_NE(fault_of(std::string(key) + " = []").find("is empty"), std::string::npos) << key;
   EXPECT_EQ(fault_of("for = {}"),
             "policy.toml:6: \"for\" names nobody: leave it out, or say whom the rule is for");
+}
+
+TEST(PolicyFile, two_limits_that_count_the_same_are_a_fault) {
+  EXPECT_EQ(
+      fault_of("rate = [{ per = \"actor\", count = 60, every = \"1m\" },\n"
+               "        { per = \"actor\", count = 6, every = \"1m\" }]"),
+      "policy.toml:7: this rate counts the same as an earlier one of this rule: 6 in 1 minute per actor; "
+      "keep the smaller");
+  for (const char* in : {"day", "total"}) {
+    const std::string budget = std::string("{ per = \"person\", count = 5, in = \"") + in + "\" }";
+    EXPECT_NE(fault_of("budget = [" + budget + ", " + budget + "]").find("counts the same"),
+              std::string::npos);
+  }
+  EXPECT_EQ(
+      faults_of(kHead +
+                "rate = [{ per = \"actor\", count = 6, every = \"1s\" }, { per = \"actor\", count = 60, "
+                "every = \"1m\" }, { per = \"person\", count = 6, every = \"1s\" }]\n"),
+      std::vector<std::string>{});
+}
+
+TEST(PolicyFile, words_that_nobody_ever_has_are_faults_with_a_guess) {
+  EXPECT_EQ(fault_of("statuses = [\"activ\"]"),
+            "policy.toml:6: \"activ\" can never be one of statuses (did you mean \"active\"?)");
+  EXPECT_EQ(
+      fault_of("subject_profiles = [\"user\", \"agent\"]"),
+      "policy.toml:6: \"agent\" can never be one of subject_profiles (there are user, ai_agent, service)");
+  EXPECT_NE(fault_of("for = { statuses = [\"Active\"] }").find("did you mean \"active\""), std::string::npos);
+  EXPECT_EQ(faults_of(kHead + "statuses = [\"active\", \"suspended\"]\n"), std::vector<std::string>{});
+  EXPECT_EQ(faults_of(kHead + "subject_profiles = [\"user\", \"ai_agent\", \"service\"]\n"),
+            std::vector<std::string>{});
+}
+
+TEST(PolicyFile, a_token_file_that_others_can_read_is_a_fault) {
+  const std::string path = ::testing::TempDir() + "behalf-pdp-token-" + std::to_string(::getpid());
+  std::ofstream(path) << "secret";
+  const std::string text = "[authzen]\nurl = \"https://pdp.example/e\"\ntoken_file = \"" + path + "\"\n";
+  ::chmod(path.c_str(), 0644);
+  EXPECT_EQ(faults_of(text),
+            std::vector<std::string>{"policy.toml:3: " + path + " can be read by others; chmod 600 it"});
+  ::chmod(path.c_str(), 0600);
+  EXPECT_EQ(faults_of(text), std::vector<std::string>{});
+  ::unlink(path.c_str());
 }
 
 TEST(PolicyFile, values_of_the_wrong_kind) {

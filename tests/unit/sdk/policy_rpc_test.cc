@@ -66,6 +66,15 @@ TEST(ParseRpc, what_two_parsers_could_read_differently_is_not_read) {  // 263
           R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","Name":"delete"}})",
           R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search"},"PARAMS":{"name":"delete"}})",
           R"({"jsonrpc":"2.0","id":1,"method":"tools/list","\u006dethod":"tools/call"})",
+          // the same to who folds case beyond ASCII
+          R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search"},"param\u017f":{"name":"delete"}})",
+          "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/"
+          "call\",\"params\":{\"name\":\"search\"},\"param\xC5\xBF\":{}}",
+          R"({"jsonrpc":"2.0","j\u017fonrpc":"2.0","id":1,"method":"tools/list"})",
+          R"({"jsonrpc":"2.0","id":1,"method":"tools/list","\u212a":1})",
+          R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","\uff4eame":"delete"}})",
+          R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","argument\u017f":{}}})",
+          R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","Arguments":{}}})",
           // not of the protocol
           R"({"id":1,"method":"tools/list"})", R"({"jsonrpc":"1.0","id":1,"method":"tools/list"})",
           R"({"jsonrpc":2.0,"id":1,"method":"tools/list"})",
@@ -225,6 +234,58 @@ budget = { per = "actor", count = 3, in = "total" })");
   EXPECT_EQ(ask(2), Effect::kTooMany);
   EXPECT_EQ(ask(1), Effect::kAllow);
   EXPECT_EQ(ask(1), Effect::kTooMany);
+}
+
+TEST(PolicyCalls, names_within_arguments_are_the_tools_own) {
+  EXPECT_EQ(
+      calls_in(
+          R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","arguments":{"\u00e9":1,"Name":2}}})"),
+      "[tools/call search]");
+}
+
+TEST(PolicyCalls, are_counted_and_asked_about_only_where_rules_look_at_them) {
+  const auto policy = policy_of(R"(
+[authzen]
+url = "https://pdp.example/evaluation"
+
+[[rule]]
+name = "ping"
+effect = "allow"
+methods = ["POST"]
+paths = ["/mcp"]
+rpc_methods = ["tools/list"]
+authzen = false
+
+[[rule]]
+name = "search"
+effect = "allow"
+methods = ["POST"]
+paths = ["/mcp"]
+tools = ["search"]
+
+[[rule]]
+name = "plain"
+effect = "allow"
+methods = ["POST"]
+paths = ["/plain"]
+authzen = false
+budget = { per = "person", count = 2, in = "total" }
+)");
+  const Delegation who = token();
+  Policy::Counters counters;
+  Action action = request("POST", "/mcp");
+  action.calls = parse_rpc("application/json", "", "[" + kList + "," + kSearch + "]");
+  const Decision batch = policy->decide(action, &who, kNoon, {}, &counters);
+  EXPECT_TRUE(batch.needs_external);
+  EXPECT_EQ(batch.external_calls, std::vector<size_t>{1}) << "the other's rule keeps it to itself";
+  action.path = "/plain";
+  EXPECT_TRUE(policy->decide(action, &who, kNoon, {}, &counters).allowed());
+  EXPECT_TRUE(policy->decide(action, &who, kNoon, {}, &counters).allowed()) << "a batch is one request here";
+  EXPECT_FALSE(policy->decide(action, &who, kNoon, {}, &counters).allowed());
+  EXPECT_TRUE(policy->looks_at_calls("/mcp"));
+  EXPECT_TRUE(policy->looks_at_calls("/MCP/"));
+  EXPECT_FALSE(policy->looks_at_calls("/plain"));
+  EXPECT_FALSE(policy->looks_at_calls("//mcp"));
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ class BEHALF_PUBLIC Challenger {
   Challenge denied(std::string_view description) const;
   // 401 insufficient_user_authentication (RFC 9470 §3).
   Challenge step_up(std::string_view acr_values, std::optional<int64_t> max_age_seconds) const;
-  // 429 with the seconds to wait in the description and in `retry_after`.
+  // 429 with the seconds to wait in the description and in `retry_after`; 0: waiting does not help.
   Challenge too_many_requests(int64_t retry_after_seconds) const;
   // Whatever a policy decided that is not to allow (policy.h).
   Challenge answer(const Decision& decision) const;

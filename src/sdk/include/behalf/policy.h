@@ -35,7 +35,7 @@ struct Action {
 
 enum class Effect {
   kAllow,
-  kTokenMissing,       // no token, and nothing is public here; `scopes`: what would be needed, if known
+  kTokenMissing,       // no token, and it would not do without; `scopes`: what would be needed, if known
   kActorMissing,       // an agent must act here, and none does
   kActorUnauthorized,  // another agent (or none) may act here
   kInsufficientScope,  // `scopes` says all that is needed
@@ -61,6 +61,11 @@ struct Decision {
       forbidden_members;  // of the chain: logged, deciding only where a rule forbids them
   // Allowed so far, and the policy wants the external decision point to agree (authzen.h).
   bool needs_external = false;
+  // To these of the action's calls, by their place; empty: to all there is.
+  std::vector<size_t> external_calls{};
+  // What rates and budgets have counted for it; null: nothing. For Counters::give_back().
+  struct Taken;
+  std::shared_ptr<const Taken> taken{};
   bool allowed() const { return effect == Effect::kAllow; }
 };
 
@@ -96,7 +101,8 @@ class BEHALF_PUBLIC Policy {
   // has them denies.
   Decision decide(const Action& action, const Delegation* delegation, Milliseconds now,
                   const AgentLookup& agents, Counters* counters) const;
-  // The same decision with its steps; counts nothing, takes rates and budgets as not used up.
+  // The same decision with its steps; counts nothing, takes rates and budgets as not used up. A token that is
+  // bound to a key is denied: no Verifier would let it come so far.
   Decision trace(const Action& action, const Delegation* delegation, Milliseconds now,
                  const AgentLookup& agents, std::vector<Step>& steps) const;
   // The same as text: each rule, and the condition it failed on.
@@ -104,6 +110,9 @@ class BEHALF_PUBLIC Policy {
                       const AgentLookup& agents) const;
   // True if some rule for this path looks at the body: then the caller must parse it or leave `calls` empty.
   bool needs_body(std::string_view method, std::string_view path) const;
+  // True if some rule looks at the calls sent to this path, whatever the HTTP method. Nothing may be
+  // tunnelled there (`Upgrade`): nobody would look at what it carries.
+  bool looks_at_calls(std::string_view path) const;
   // The external decision point that must agree to what rules allow; null: none.
   const Authzen* authzen() const;
   const std::string& version() const;
@@ -124,6 +133,9 @@ class BEHALF_PUBLIC Policy::Counters {
   ~Counters();
   Counters(const Counters&) = delete;
   Counters& operator=(const Counters&) = delete;
+
+  // For a call that was allowed and then refused for another reason: it counts no more.
+  void give_back(const Decision& decision, Milliseconds now);
 
   size_t size() const;
   // All that still means something, as opaque bytes; `restore` adds it to what is there. False: not such
