@@ -46,7 +46,7 @@ http::Response not_asked(NotAsked reason) {
     case NotAsked::kElsewhere:
       return http::text_response(404, "not found\n");
     case NotAsked::kNoCredential:
-    case NotAsked::kUnclear:
+    case NotAsked::kUnclear:  // of it there is a ruling
       break;
   }
   return http::text_response(403, "forbidden\n");
@@ -82,7 +82,17 @@ http::Response public_json(std::string body) {
   return response;
 }
 
-http::Response ready_page(const Readiness& state) {
+http::Response metadata_preflight() {
+  http::Response response;
+  response.status = 204;
+  response.headers.add("Access-Control-Allow-Origin", "*");
+  response.headers.add("Access-Control-Allow-Methods", "GET");
+  response.headers.add("Access-Control-Allow-Headers", "MCP-Protocol-Version");
+  response.headers.add("Access-Control-Max-Age", "86400");
+  return response;
+}
+
+http::Response ready_page(const Readiness& state, bool with_details) {
   const bool stops =
       state.keys_missing || (state.revocations_stale && !state.serves_stale) || state.evidence_full;
   std::string body;
@@ -99,12 +109,16 @@ http::Response ready_page(const Readiness& state) {
   add(state.policy_fault, "policy_faulty");
   add(state.evidence_full, "evidence_full");
   trouble.push_back(']');
-  writer.add_raw("trouble", trouble)
-      .add("policy", state.policy)
-      .add("revoked", static_cast<int64_t>(state.revoked))
-      .add("evidence_waiting", static_cast<int64_t>(state.waiting))
-      .add("evidence_dropped", static_cast<int64_t>(state.dropped))
-      .end();
+  if (with_details) {
+    writer.add_raw("trouble", trouble)
+        .add("policy", state.policy)
+        .add("revoked", static_cast<int64_t>(state.revoked))
+        .add("evidence_waiting", static_cast<int64_t>(state.waiting))
+        .add("evidence_dropped", static_cast<int64_t>(state.dropped))
+        .add("without_credential", static_cast<int64_t>(state.without_credential))
+        .add_unless_empty("feed", state.feed_trouble);
+  }
+  writer.end();
   http::Response response = http::json_response(stops ? 503 : 200, std::move(body));
   response.headers.add("Cache-Control", "no-store");
   return response;

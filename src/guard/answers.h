@@ -28,6 +28,8 @@ Ruling unkept();
 // RFC 9728 §2.
 std::string resource_metadata(const Settings& settings);
 http::Response public_json(std::string body);
+// A browser asks before it reads the metadata from another origin's page (Fetch §4.8).
+http::Response metadata_preflight();
 
 struct Readiness {
   bool keys_missing = false;
@@ -38,10 +40,11 @@ struct Readiness {
   std::string policy;  // version in force
   std::string feed_trouble;
   uint64_t dropped = 0;
-  size_t waiting = 0;  // bytes of evidence
-  size_t revoked = 0;  // items known
+  size_t waiting = 0;               // bytes of evidence
+  size_t revoked = 0;               // items known
+  uint64_t without_credential = 0;  // questions of who did not show the proxy's secret
 };
 // 503 where nothing would be allowed; a faulty new policy alone is told, but the old one serves.
-http::Response ready_page(const Readiness& state);
+http::Response ready_page(const Readiness& state, bool with_details);
 
 }  // namespace behalf::guard

@@ -2,11 +2,17 @@
 
 #include <algorithm>
 
+#include "http/forward.h"
+
 namespace behalf::guard {
 namespace {
 
 constexpr std::string_view kCredential = "Behalf-Guard-Credential";
 constexpr std::string_view kToken = "access_token";
+// Headers that belong to the request, not to the connection it came by.
+constexpr std::string_view kDecidedBy[] = {
+    "Authorization", "Content-Encoding", "Content-Length", "Content-Type", "Cookie",
+    "Host",          "Origin",           "Range"};
 
 bool same_letter(char a, char b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
@@ -54,6 +60,7 @@ void read_headers(const http::Request& request, Asked& asked) {
   asked.content_encoding = request.headers.count("Content-Encoding") > 1
                                ? std::string_view("unclear")
                                : value_or_empty(request.headers, "Content-Encoding");
+  if (request.headers.count("Content-Type") > 1) asked.doubt = "there are two Content-Type headers";
   asked.traceparent = value_or_empty(request.headers, "traceparent");
   asked.peer = request.peer;
 }
@@ -109,7 +116,14 @@ std::variant<Asked, NotAsked> read_asked(const Settings& settings, const http::R
   const std::string* part = request.headers.find("x-envoy-auth-partial-body");
   const bool whole = part == nullptr || *part == "false";
   if (!request.body.empty() && whole) asked.body = request.body;
+  asked.wants_tunnel = request.headers.find("Upgrade") != nullptr;
   return asked;
+}
+
+bool asks_for_websocket(const http::Request& request) {
+  const std::string* upgrade = request.headers.find("Upgrade");
+  return upgrade != nullptr && request.method == "GET" && request.headers.count("Upgrade") == 1 &&
+         same_word(*upgrade, "websocket") && http::is_connection_option(request.headers, "Upgrade");
 }
 
 Asked read_own(const http::Request& request, std::optional<std::string_view> body) {
@@ -119,6 +133,17 @@ Asked read_own(const http::Request& request, std::optional<std::string_view> bod
   asked.query = request.query;
   read_headers(request, asked);
   asked.body = body;
+  asked.wants_tunnel = asks_for_websocket(request);
+  // What a Connection header names does not go on (RFC 9110 §7.6.1): the API would get another request than
+  // the one that is decided.
+  for (const http::Header& header : request.headers.list()) {
+    if (!same_word(header.name, "Connection") || same_word(header.value, "keep-alive")) continue;
+    for (const std::string_view name : kDecidedBy) {
+      if (http::is_connection_option(request.headers, name))
+        asked.doubt = "Connection names a header of the request";
+    }
+    break;
+  }
   return asked;
 }
 

@@ -25,6 +25,9 @@ struct Asked {
   std::optional<std::string_view> body;  // nothing: it was not read, or did not come whole
   std::string_view traceparent;
   std::string_view peer;
+  bool wants_tunnel = false;  // `Upgrade`: what comes then is no request
+  // What in the head can be read in two ways; empty: nothing.
+  std::string_view doubt;
 };
 
 // Why nothing can be decided. None of these says anything about the policy.
@@ -37,6 +40,9 @@ enum class NotAsked {
 std::variant<Asked, NotAsked> read_asked(const Settings& settings, const http::Request& request);
 // The request itself, for a guard that stands in front.
 Asked read_own(const http::Request& request, std::optional<std::string_view> body);
+
+// True if a proxy may turn this into a tunnel.
+bool asks_for_websocket(const http::Request& request);
 
 // True if a token is in the query or in a form body, under that name or a percent-encoding of it
 // (RFC 6750 §2.2, §2.3): a place where it would be logged, and a second token beside the header's.

@@ -62,6 +62,11 @@ class Reader {
     return (folder_ / name).string();
   }
 
+  static void check_private(TomlTable& from, const char* key, const std::string& path,
+                            const struct stat& status) {
+    if ((status.st_mode & 077) != 0) from.complain(key, path + " can be read by others; chmod 600 it");
+  }
+
   // A secret in a file of its own: one line, long enough, for its owner's eyes.
   Secret secret(TomlTable& from, const char* key) {
     const std::string path = beside(from.text(key));
@@ -71,7 +76,7 @@ class Reader {
       from.complain(key, path + " cannot be read");
       return {};
     }
-    if ((status.st_mode & 077) != 0) from.complain(key, path + " can be read by others; chmod 600 it");
+    check_private(from, key, path, status);
     std::string text = read_file(path, kMaxFileBytes).value_or("");
     while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
     const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
@@ -241,7 +246,11 @@ class Reader {
     origin->idle_connections = static_cast<size_t>(from.integer("idle_connections", 64, 0, 10'000));
     settings_.pass_token = from.flag("pass_token", false);
     settings_.websocket = from.flag("websocket", true);
-    settings_.health = from.flag("health", true);
+    const toml::node* health = from.take("health");
+    settings_.health_is_full = health != nullptr && health->value_exact<std::string>() == "full";
+    if (health != nullptr && !settings_.health_is_full && !health->is_boolean())
+      from.complain(health, "health must be true, false or \"full\"");
+    settings_.health = health == nullptr || health->value_exact<bool>().value_or(true);
     const int64_t most = from.integer("max_body_mb", 0, 0, 1'000'000);
     if (most > 0) settings_.max_body = static_cast<size_t>(most) * kMegabyte;
     settings_.origin = std::move(origin);
@@ -268,6 +277,9 @@ class Reader {
       settings_.identity = from.choice("style", {"headers", "signed"}, 0) == 1 ? IdentityStyle::kSigned
                                                                                : IdentityStyle::kHeaders;
       settings_.identity_key = beside(from.text("key_file"));
+      if (struct stat status{};
+          !settings_.identity_key.empty() && ::stat(settings_.identity_key.c_str(), &status) == 0)
+        check_private(from, "key_file", settings_.identity_key, status);
     });
   }
 

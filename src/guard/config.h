@@ -76,6 +76,7 @@ struct Settings {
   bool pass_token = false;
   bool websocket = true;
   bool health = true;              // /livez and /readyz are the guard's, not the API's
+  bool health_is_full = false;     // and say everything to everybody
   size_t max_body = SIZE_MAX;      // of any request
   size_t read_body = 1024 * 1024;  // what is read where the policy looks at bodies
 

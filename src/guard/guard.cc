@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <charconv>
 #include <stdexcept>
 
 #include "base/json.h"
@@ -59,6 +60,15 @@ sdk::VerifierOptions verifier_options(const Settings& settings) {
   options.issuer = settings.server.issuer;
   options.audiences = {settings.resource.id};
   return options;
+}
+
+// True if its Content-Length is larger: it has been checked, and its digits fit.
+bool says_more_than(const http::Request& request, size_t limit) {
+  const std::string* length = request.headers.find("Content-Length");
+  uint64_t bytes = 0;
+  return length != nullptr &&
+         std::from_chars(length->data(), length->data() + length->size(), bytes).ec == std::errc() &&
+         bytes > limit;
 }
 
 // The key of signed identities: of the file, which is made if it is not there; or none.
@@ -130,16 +140,28 @@ struct Guard::Parts {
 
   // What the guard itself has at its own addresses; nothing where it has none.
   std::optional<http::Response> own_page(const http::Request& request) const {
+    const bool is_metadata = request.path == kMetadata || request.path == metadata_path;
+    if (is_metadata && request.method == "OPTIONS") return metadata_preflight();
     if (request.method != "GET" && request.method != "HEAD") return std::nullopt;
-    if (request.path == kMetadata || request.path == metadata_path) return public_json(metadata);
+    if (is_metadata) return public_json(metadata);
     if (request.path == kKeys) return public_json(identity.key_set());
     if (!settings.health) return std::nullopt;
     if (request.path == "/livez") return http::text_response(200, "alive\n");
-    if (request.path == "/readyz") return readiness();
+    if (request.path == "/readyz") return readiness(tells_details(request));
     return std::nullopt;
   }
 
-  http::Response readiness() const {
+  // A proxy's own port is everybody's: how the guard is doing is for who is on this machine, unless it is
+  // said otherwise. Whoever comes through another proxy here is not.
+  bool tells_details(const http::Request& request) const {
+    if (settings.dialect != Dialect::kProxy || settings.health_is_full) return true;
+    for (const char* passed_on : {"X-Forwarded-For", "Forwarded", "Via"}) {
+      if (request.headers.find(passed_on) != nullptr) return false;
+    }
+    return request.peer == "unix" || is_loopback_address(request.peer);
+  }
+
+  http::Response readiness(bool with_details) const {
     Readiness state;
     state.keys_missing = !keys_seen || judge.lacks_keys();
     if (settings.follow_feed) state.revocations_stale = is_stale();
@@ -151,7 +173,8 @@ struct Guard::Parts {
     state.waiting = journal.waiting_bytes();
     state.revoked = revocations.size();
     state.serves_stale = settings.serve_when_stale;
-    return ready_page(state);
+    state.without_credential = without_credential;
+    return ready_page(state, with_details);
   }
   bool is_stale() const {
     const sdk::Milliseconds age = revocations.age(awake_or_asleep_milliseconds());
@@ -162,14 +185,21 @@ struct Guard::Parts {
   Task<http::Response> decide(http::Request& request) {
     if (auto page = own_page(request)) co_return std::move(*page);
     const auto read = read_asked(settings, request);
-    if (const auto* reason = std::get_if<NotAsked>(&read)) co_return not_asked(*reason);
-    Ruling ruling = judge.rule(std::get<Asked>(read), false, now());
+    const auto* reason = std::get_if<NotAsked>(&read);
+    // Anybody can be without it, as often as they like: no records, a number.
+    if (reason != nullptr && *reason == NotAsked::kNoCredential) ++without_credential;
+    if (reason != nullptr && *reason != NotAsked::kUnclear) co_return not_asked(*reason);
+    Ruling ruling = reason != nullptr ? judge.unclear(request, now())
+                                      : judge.rule(std::get<Asked>(read), Size::kFits, now());
     if (ruling.allowed && !ruling.external_requests.empty()) {
       auto asking = point.ask(ruling.external, std::move(ruling.external_requests));
-      judge.settle(ruling, co_await asking);
+      judge.settle(ruling, co_await asking, now());
     }
     const bool kept = co_await journal.keep(ruling.record);
-    if (!kept) ruling = unkept();
+    if (!kept) {
+      judge.give_back(ruling, now());
+      ruling = unkept();
+    }
     const IdentityHeaders who = identity.headers(ruling.who.get(), now());
     http::Response response = decided(settings.dialect, ruling, who);
     co_return response;
@@ -184,18 +214,26 @@ struct Guard::Parts {
     const bool is_read = body == http::Body::kRead;
     const Asked asked =
         read_own(request, is_read ? std::optional<std::string_view>(request.body) : std::nullopt);
+    Size size = body == http::Body::kTooLarge ? Size::kTooLargeNow : Size::kFits;
     if (body == http::Body::kWaiting && judge.needs_body(asked)) {
-      http::Plan plan = http::ReadBody{settings.read_body};
-      co_return plan;
+      // In shadow mode it goes on, and what has been read could not.
+      if (settings.shadow && says_more_than(request, settings.read_body)) {
+        size = Size::kTooLarge;
+      } else {
+        http::Plan plan = http::ReadBody{settings.read_body};
+        co_return plan;
+      }
     }
-    Ruling ruling = judge.rule(asked, body == http::Body::kTooLarge, now());
-    if (body == http::Body::kTooLarge) ruling.allowed = false;
+    Ruling ruling = judge.rule(asked, size, now());
     if (ruling.allowed && !ruling.external_requests.empty()) {
       auto asking = point.ask(ruling.external, std::move(ruling.external_requests));
-      judge.settle(ruling, co_await asking);
+      judge.settle(ruling, co_await asking, now());
     }
     const bool kept = co_await journal.keep(ruling.record);
-    if (!kept) ruling = unkept();
+    if (!kept) {
+      judge.give_back(ruling, now());
+      ruling = unkept();
+    }
     if (!ruling.allowed) {
       http::Plan plan = refusal(ruling);
       co_return plan;
@@ -241,6 +279,8 @@ struct Guard::Parts {
   std::optional<CounterFile> counter_file;
   std::atomic<bool> keys_seen = false;
   std::string keys_trouble;  // the last that was told
+  std::string feed_trouble;
+  std::atomic<uint64_t> without_credential = 0;
   std::optional<Sender> sender;
   DecisionPoint point;
   std::optional<http::Server> server;  // last: everything else must be there while it serves
@@ -268,6 +308,13 @@ void Guard::tend() {
     if (!trouble.empty() && trouble != parts_->keys_trouble)
       log_line("warning", "no keys yet, so nothing is allowed: " + trouble);
     parts_->keys_trouble = std::move(trouble);
+  }
+  if (parts_->feed) {
+    std::string trouble = parts_->feed->trouble();
+    if (trouble != parts_->feed_trouble)
+      log_line(trouble.empty() ? "info" : "warning", trouble.empty() ? "the feed of revocations answers again"
+                                                                     : "the feed of revocations: " + trouble);
+    parts_->feed_trouble = std::move(trouble);
   }
   parts_->policy.reload_if_changed();
   if (parts_->counter_file) parts_->counter_file->save_if_due(parts_->now());

@@ -1,5 +1,6 @@
 #include "guard/judge.h"
 
+#include "base/json.h"
 #include "base/uri.h"
 #include "behalf/bearer.h"
 
@@ -77,7 +78,40 @@ void Judge::refuse(Ruling& ruling, const sdk::Decision& decision) const {
   refuse(ruling, std::move(challenge), name_of(decision.effect), decision.detail);
 }
 
-Ruling Judge::rule(const Asked& asked, bool body_too_large, sdk::Milliseconds now) {
+// Whatever the policy would say of what it has not seen; but who has no token is told of that first, unless
+// the request would do without.
+void Judge::refuse_too_large(Ruling& ruling, const sdk::Action& action, sdk::Milliseconds now) const {
+  if (ruling.who == nullptr) {
+    std::vector<sdk::Policy::Step> steps;
+    const sdk::Decision decision = policy()->trace(action, nullptr, now, agents_, steps);
+    if (!decision.allowed()) return refuse(ruling, decision);
+  }
+  sdk::Challenge challenge;
+  challenge.status = 413;
+  json::ObjectWriter(challenge.body)
+      .add("error", "invalid_request")
+      .add("error_description", "the body is larger than what is looked at here")
+      .end();
+  refuse(ruling, std::move(challenge), "body_too_large");
+}
+
+Ruling Judge::unclear(const http::Request& request, sdk::Milliseconds now) const {
+  Ruling ruling;
+  Record& record = ruling.record;
+  record.time = now;
+  record.resource = settings_.resource.id;
+  record.peer = request.peer;
+  const bool nginx = settings_.dialect == Dialect::kNginx;
+  if (const auto* method = request.headers.find(nginx ? "X-Original-Method" : "X-Forwarded-Method"))
+    record.method = *method;
+  if (const auto* target = request.headers.find(nginx ? "X-Original-URI" : "X-Forwarded-Uri"))
+    record.path = target->substr(0, target->find_first_of("?#"));
+  refuse(ruling, challenger_.denied("the request is not clear"), "unclear_request",
+         "the proxy did not say exactly once what was asked for, in printable ASCII");
+  return ruling;
+}
+
+Ruling Judge::rule(const Asked& asked, Size size, sdk::Milliseconds now) {
   Ruling ruling;
   Record& record = ruling.record;
   record.time = now;
@@ -115,18 +149,38 @@ Ruling Judge::rule(const Asked& asked, bool body_too_large, sdk::Milliseconds no
     describe(record, *ruling.who);
   }
 
+  if (!asked.doubt.empty()) {
+    refuse(ruling, challenger_.invalid_request(asked.doubt), "unclear_request", asked.doubt);
+    return ruling;
+  }
   sdk::Action action;
   action.method = asked.method;
   action.path = asked.path;
   action.host = host_;
-  if (asked.body && !body_too_large)
-    action.calls = sdk::parse_rpc(asked.content_type, asked.content_encoding, *asked.body);
+  if (size != Size::kFits) {
+    refuse_too_large(ruling, action, now);
+    if (size == Size::kTooLargeNow && ruling.allowed) {  // shadow or not: what has been read is gone
+      ruling.allowed = false;
+      ruling.record.shadow = false;
+      ruling.record.status = ruling.challenge.status;
+    }
+    return ruling;
+  }
+  if (asked.body) action.calls = sdk::parse_rpc(asked.content_type, asked.content_encoding, *asked.body);
   if (action.calls) {
     for (const sdk::RpcCall& call : *action.calls)
       record.calls.push_back(call.tool.empty() ? call.method : call.method + " " + call.tool);
   }
   const auto policy = this->policy();
-  const sdk::Decision decision = policy->decide(action, ruling.who.get(), now, agents_, &counters_);
+  if (asked.wants_tunnel && policy->looks_at_calls(asked.path)) {
+    if (ruling.who == nullptr)
+      refuse(ruling, challenger_.token_missing(), name_of(sdk::Effect::kTokenMissing));
+    else
+      refuse(ruling, challenger_.denied("no tunnel goes where calls are looked at"), "tunnel_refused",
+             "rules about this path look at calls, and nobody would look into a tunnel");
+    return ruling;
+  }
+  sdk::Decision decision = policy->decide(action, ruling.who.get(), now, agents_, &counters_);
   record.rule = decision.rule;
   record.policy = decision.policy_version;
   record.forbidden_members = decision.forbidden_members;
@@ -134,13 +188,15 @@ Ruling Judge::rule(const Asked& asked, bool body_too_large, sdk::Milliseconds no
     refuse(ruling, decision);
     return ruling;
   }
-  if (body_too_large && is_form(asked.content_type)) {
-    refuse(ruling, challenger_.denied("the form is too large to be looked at"), "body_too_large");
-    return ruling;
-  }
   ruling.allowed = true;
+  ruling.taken = std::move(decision.taken);
   if (decision.needs_external) {
     ruling.external = *policy->authzen();
+    if (!decision.external_calls.empty()) {
+      std::vector<sdk::RpcCall> calls;
+      for (const size_t place : decision.external_calls) calls.push_back(std::move((*action.calls)[place]));
+      action.calls = std::move(calls);
+    }
     ruling.external_requests = sdk::authzen_requests(action, ruling.who.get(), now);
   }
   record.allowed = true;
@@ -149,7 +205,14 @@ Ruling Judge::rule(const Asked& asked, bool body_too_large, sdk::Milliseconds no
   return ruling;
 }
 
-void Judge::settle(Ruling& ruling, sdk::AuthzenAnswer said) const {
+void Judge::give_back(const Ruling& ruling, sdk::Milliseconds now) {
+  if (!ruling.taken) return;
+  sdk::Decision decision;
+  decision.taken = ruling.taken;
+  counters_.give_back(decision, now);
+}
+
+void Judge::settle(Ruling& ruling, sdk::AuthzenAnswer said, sdk::Milliseconds now) {
   if (said == sdk::AuthzenAnswer::kPermit) return;
   if (said == sdk::AuthzenAnswer::kFailure && ruling.external.allows_on_failure) {
     ruling.record.detail = "the external decision point gave no answer, and the policy lets in then";
@@ -157,6 +220,8 @@ void Judge::settle(Ruling& ruling, sdk::AuthzenAnswer said) const {
   }
   ruling.allowed = false;
   ruling.record.allowed = false;
+  give_back(ruling, now);
+  ruling.taken.reset();
   const bool is_denied = said == sdk::AuthzenAnswer::kDeny;
   refuse(ruling, challenger_.denied("the policy does not allow this"),
          is_denied ? "external_denied" : "external_unavailable",

@@ -23,11 +23,19 @@ struct Ruling {
   int64_t retry_after = 0;   // seconds; 0: none
   // Who asks; null: nobody who could prove it.
   std::shared_ptr<const sdk::Delegation> who;
-  std::string_view token;  // within what was asked; empty where it is not good
+  std::string_view token;                             // within what was asked; empty where it is not good
+  std::shared_ptr<const sdk::Decision::Taken> taken;  // what rates and budgets have counted
   // Allowed if the external decision point agrees to all of these; empty: nobody else is asked.
   std::vector<std::string> external_requests;
   sdk::Authzen external;
   Record record;
+};
+
+// How much there is of the body, where it must be looked at.
+enum class Size {
+  kFits,
+  kTooLarge,     // more than is looked at, and still to come: it could go on unseen
+  kTooLargeNow,  // more than is looked at, and a part of it has been read: it cannot go on
 };
 
 class Judge {
@@ -46,10 +54,13 @@ class Judge {
 
   // True if this request cannot be decided without its body.
   bool needs_body(const Asked& asked) const;
-  // `body_too_large`: it was needed, and is more than is read.
-  Ruling rule(const Asked& asked, bool body_too_large, sdk::Milliseconds now);
+  Ruling rule(const Asked& asked, Size size, sdk::Milliseconds now);
+  // About what a proxy asked unclearly: nothing is decided, and it is remembered.
+  Ruling unclear(const http::Request& request, sdk::Milliseconds now) const;
   // What the external decision point said of a ruling that wanted to know.
-  void settle(Ruling& ruling, sdk::AuthzenAnswer said) const;
+  void settle(Ruling& ruling, sdk::AuthzenAnswer said, sdk::Milliseconds now);
+  // What was allowed does not happen after all: nothing was used up.
+  void give_back(const Ruling& ruling, sdk::Milliseconds now);
   // What was allowed with this token and may be going on still: nothing, or why it must end.
   std::optional<sdk::Refusal> ended(std::string_view token, sdk::Milliseconds now);
 
@@ -60,6 +71,7 @@ class Judge {
   void refuse(Ruling& ruling, sdk::Challenge challenge, std::string_view reason,
               std::string_view detail = {}) const;
   void refuse(Ruling& ruling, const sdk::Decision& decision) const;
+  void refuse_too_large(Ruling& ruling, const sdk::Action& action, sdk::Milliseconds now) const;
 
   const Settings& settings_;
   sdk::Verifier& verifier_;

@@ -1,20 +1,29 @@
 #include "guard/onward.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 
+#include "guard/asked.h"
 #include "guard/identity.h"
 
 namespace behalf::guard {
 namespace {
 
-// Which request it is, and from where, other than by its first line: an API that believes one of these acts
-// on something else than what was decided. Spelled folded.
-constexpr std::array<std::string_view, 14> kOverrides = {
-    "forwarded",        "x-forwarded-for",    "x-forwarded-host", "x-forwarded-proto",
-    "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-uri",  "x-forwarded-method",
-    "x-original-uri",   "x-original-url",     "x-rewrite-url",    "x-http-method-override",
-    "x-http-method",    "x-method-override"};
+// What would make an API act on something else than what was decided, all spelled folded: which request it
+// is and from where, other than by its first line; who asks, in the words of other proxies; and the framing,
+// which is ours and goes by its own spelling alone.
+constexpr std::string_view kDropped[] = {"authorization",     "cf-connecting-ip",
+                                         "client-cert",       "client-cert-chain",
+                                         "content-length",    "expect",
+                                         "forwarded",         "host",
+                                         "keep-alive",        "proxy",
+                                         "transfer-encoding", "true-client-ip",
+                                         "x-client-dn",       "x-client-ip",
+                                         "x-client-verify",   "x-cluster-client-ip",
+                                         "x-real-ip"};
+constexpr std::string_view kDroppedFamilies[] = {
+    "proxy-",        "remote-",  "ssl-client-", "x-auth-",   "x-client-cert", "x-envoy-", "x-forwarded-",
+    "x-http-method", "x-method", "x-original-", "x-remote-", "x-rewrite-",    "x-ssl-"};
 
 std::string folded(std::string_view name) {
   std::string out(name);
@@ -28,15 +37,10 @@ std::string folded(std::string_view name) {
 
 bool is_dropped(const Settings& settings, std::string_view name) {
   const std::string plain = folded(name);
-  return is_ours(name) || std::find(kOverrides.begin(), kOverrides.end(), plain) != kOverrides.end() ||
-         plain == "host" || plain == "expect" || plain == "x-real-ip" || plain == "x-original-method" ||
-         (plain == "authorization" && !settings.pass_token);
-}
-
-bool asks_for_websocket(const http::Request& request) {
-  const std::string* upgrade = request.headers.find("Upgrade");
-  return request.method == "GET" && request.headers.count("Upgrade") == 1 && upgrade->size() == 9 &&
-         folded(*upgrade) == "websocket" && http::is_connection_option(request.headers, "Upgrade");
+  if (plain == "authorization" && settings.pass_token) return false;
+  return is_ours(name) || std::find(std::begin(kDropped), std::end(kDropped), plain) != std::end(kDropped) ||
+         std::any_of(std::begin(kDroppedFamilies), std::end(kDroppedFamilies),
+                     [&](std::string_view family) { return plain.starts_with(family); });
 }
 
 }  // namespace

@@ -137,5 +137,40 @@ TEST(Asked, a_token_in_query_or_form_is_noticed_however_it_is_spelled) {  // 258
   }
 }
 
+TEST(Asked, a_head_that_two_readers_read_differently_is_in_doubt) {
+  http::Request request;
+  request.method = "POST";
+  request.path = "/x";
+  request.headers.add("Content-Type", "application/json");
+  request.headers.add("Connection", "keep-alive");
+  EXPECT_EQ(read_own(request, std::nullopt).doubt, "");
+  for (const char* named : {"Content-Type", "close, content-length", "Host", "authorization", "x, Cookie"}) {
+    http::Request other = request;
+    other.headers.add("Connection", named);
+    EXPECT_NE(read_own(other, std::nullopt).doubt, "") << named;
+  }
+  for (const char* named : {"close", "Upgrade", "keep-alive, X-Mine", "Behalf-Actor"}) {
+    http::Request other = request;
+    other.headers.add("Connection", named);
+    EXPECT_EQ(read_own(other, std::nullopt).doubt, "") << named;
+  }
+  request.headers.add("content-type", "text/plain");
+  EXPECT_NE(read_own(request, std::nullopt).doubt, "");
+}
+
+TEST(Asked, who_wants_a_tunnel_says_so) {
+  http::Request request = nginx_request();
+  request.headers.add("Connection", "Upgrade");
+  EXPECT_FALSE(std::get<Asked>(read_asked(settings_for(Dialect::kNginx), request)).wants_tunnel);
+  EXPECT_FALSE(read_own(request, std::nullopt).wants_tunnel);
+  request.headers.add("Upgrade", "WebSocket");
+  EXPECT_TRUE(std::get<Asked>(read_asked(settings_for(Dialect::kNginx), request)).wants_tunnel);
+  EXPECT_TRUE(read_own(request, std::nullopt).wants_tunnel);
+  request.headers.set("Upgrade", "h2c");
+  EXPECT_TRUE(std::get<Asked>(read_asked(settings_for(Dialect::kNginx), request)).wants_tunnel)
+      << "what the proxy makes of it is not known";
+  EXPECT_FALSE(read_own(request, std::nullopt).wants_tunnel) << "no tunnel is made of that here";
+}
+
 }  // namespace
 }  // namespace behalf::guard

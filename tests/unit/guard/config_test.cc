@@ -103,6 +103,29 @@ TEST_F(Config, reads_a_proxy_with_its_safe_defaults) {
   EXPECT_EQ(local->origin->target.unix_path, folder + "/api.sock");
 }
 
+TEST_F(Config, health_can_be_full_and_nothing_else) {
+  const auto with = [](const std::string& line) {
+    return kTop + kServer + "[proxy]\nupstream = \"http://127.0.0.1:9000\"\n" + line;
+  };
+  EXPECT_TRUE(read(with(""))->health);
+  EXPECT_FALSE(read(with(""))->health_is_full);
+  EXPECT_TRUE(read(with("health = \"full\"\n"))->health_is_full);
+  EXPECT_TRUE(read(with("health = \"full\"\n"))->health);
+  EXPECT_FALSE(read(with("health = false\n"))->health);
+  EXPECT_EQ(complaint(with("health = \"all\"\n")), "guard.toml:9: health must be true, false or \"full\"");
+}
+
+TEST_F(Config, the_key_of_identities_is_for_its_owners_eyes) {
+  const auto with = [](const std::string& name) {
+    return kTop + kServer + "[proxy]\nupstream = \"http://127.0.0.1:9000\"\n[identity]\nkey_file = \"" +
+           name + "\"\n";
+  };
+  EXPECT_EQ(complaint(with("open")),
+            "guard.toml:10: " + folder + "/open can be read by others; chmod 600 it");
+  EXPECT_EQ(complaint(with("secret")), "");
+  EXPECT_EQ(complaint(with("not-yet-there")), "");
+}
+
 // Security 269: the port is no oracle unless the operator says so in so many words.
 TEST_F(Config, a_decision_port_needs_a_secret_a_unix_socket_or_a_word) {
   const std::string nginx = kTop + "dialect = \"nginx\"\n" + kServer;

@@ -43,6 +43,20 @@ paths = ["/mcp"]
 rpc_methods = ["tools/call"]
 tools = ["search"]
 scopes = ["mail.read"]
+
+[[rule]]
+name = "stream"
+effect = "allow"
+methods = ["GET"]
+paths = ["/mcp"]
+scopes = ["mail.read"]
+
+[[rule]]
+name = "pay"
+effect = "allow"
+methods = ["POST"]
+paths = ["/pay"]
+budget = { per = "person", count = 1, in = "total" }
 )";
 
 struct Bench {
@@ -61,16 +75,16 @@ struct Bench {
     asked.path = path;
     asked.query = query;
     if (!authorization.empty()) asked.authorization.push_back(authorization);
-    return judge.rule(asked, false, kNowMs);
+    return judge.rule(asked, Size::kFits, kNowMs);
   }
-  Ruling call(const std::string& authorization, std::string_view body, bool too_large = false) {
+  Ruling call(const std::string& authorization, std::string_view body, Size size = Size::kFits) {
     Asked asked;
     asked.method = "POST";
     asked.path = "/mcp";
     asked.content_type = "application/json";
     asked.body = body;
     asked.authorization.push_back(authorization);
-    return judge.rule(asked, too_large, kNowMs);
+    return judge.rule(asked, size, kNowMs);
   }
 
   Settings settings;
@@ -168,7 +182,7 @@ TEST(Judge, a_body_it_could_not_read_whole_is_no_call_that_is_allowed) {
   const Ruling allowed = bench.call(good(), search);
   EXPECT_TRUE(allowed.allowed);
   EXPECT_EQ(allowed.record.calls, std::vector<std::string>{"tools/call search"});
-  EXPECT_FALSE(bench.call(good(), search, true).allowed) << "more than was read";
+  EXPECT_FALSE(bench.call(good(), search, Size::kTooLargeNow).allowed) << "more than was read";
   EXPECT_FALSE(bench.call(good(), search + search).allowed);
   EXPECT_FALSE(
       bench.call(good(), R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"send"}})")
@@ -178,7 +192,7 @@ TEST(Judge, a_body_it_could_not_read_whole_is_no_call_that_is_allowed) {
   unread.path = "/mcp";
   unread.authorization.push_back(good());
   EXPECT_TRUE(bench.judge.needs_body(unread));
-  EXPECT_FALSE(bench.judge.rule(unread, false, kNowMs).allowed);
+  EXPECT_FALSE(bench.judge.rule(unread, Size::kFits, kNowMs).allowed);
 }
 
 TEST(Judge, a_form_is_looked_at_before_it_passes) {
@@ -190,11 +204,11 @@ TEST(Judge, a_form_is_looked_at_before_it_passes) {
   form.authorization.push_back(good());
   EXPECT_TRUE(bench.judge.needs_body(form));
   form.body = "a=b";
-  EXPECT_TRUE(bench.judge.rule(form, false, kNowMs).allowed);
+  EXPECT_TRUE(bench.judge.rule(form, Size::kFits, kNowMs).allowed);
   form.body = "a=b&access_token=x";
-  EXPECT_EQ(bench.judge.rule(form, false, kNowMs).challenge.status, 400);
+  EXPECT_EQ(bench.judge.rule(form, Size::kFits, kNowMs).challenge.status, 400);
   form.body.reset();
-  EXPECT_FALSE(bench.judge.rule(form, true, kNowMs).allowed) << "too large to be looked at";
+  EXPECT_FALSE(bench.judge.rule(form, Size::kTooLargeNow, kNowMs).allowed) << "too large to be looked at";
 }
 
 TEST(Judge, shadow_lets_through_what_it_would_deny_and_vouches_for_nobody_it_does_not_know) {
@@ -208,6 +222,119 @@ TEST(Judge, shadow_lets_through_what_it_would_deny_and_vouches_for_nobody_it_doe
   EXPECT_TRUE(forged.allowed);
   EXPECT_FALSE(forged.who);
   EXPECT_TRUE(forged.token.empty());
+}
+
+TEST(Judge, a_body_that_is_too_large_is_413_and_what_happens_is_what_is_remembered) {
+  for (const bool shadow : {false, true}) {
+    Bench bench(shadow);
+    const Ruling gone = bench.call(good(), "", Size::kTooLargeNow);
+    EXPECT_FALSE(gone.allowed) << "a part of it has been read and cannot go on, in shadow mode either";
+    EXPECT_EQ(gone.challenge.status, 413);
+    EXPECT_NE(gone.challenge.body.find("\"error\""), std::string::npos);
+    EXPECT_FALSE(gone.record.allowed);
+    EXPECT_FALSE(gone.record.shadow);
+    EXPECT_EQ(gone.record.status, 413);
+    EXPECT_EQ(gone.record.reason, "body_too_large");
+    EXPECT_EQ(gone.record.person, "alice");
+    const Ruling unread = bench.call(good(), "", Size::kTooLarge);
+    EXPECT_EQ(unread.allowed, shadow);
+    EXPECT_EQ(unread.record.shadow, shadow);
+    EXPECT_FALSE(unread.record.allowed);
+  }
+  Bench bench;
+  Asked form;
+  form.method = "POST";
+  form.path = "/pay";
+  form.content_type = "application/x-www-form-urlencoded";
+  EXPECT_EQ(bench.judge.rule(form, Size::kTooLargeNow, kNowMs).challenge.status, 401) << "no token";
+  form.authorization.push_back(good());
+  EXPECT_EQ(bench.judge.rule(form, Size::kTooLargeNow, kNowMs).challenge.status, 413);
+  form.body = "a=b";
+  EXPECT_TRUE(bench.judge.rule(form, Size::kFits, kNowMs).allowed) << "what was refused has used nothing up";
+  EXPECT_EQ(bench.judge.rule(form, Size::kFits, kNowMs).challenge.status, 429);
+}
+
+TEST(Judge, what_is_refused_after_the_rules_uses_nothing_up) {
+  Bench bench;
+  Ruling ruling = bench.ask("POST", "/pay", good());
+  ASSERT_TRUE(ruling.allowed);
+  bench.judge.settle(ruling, sdk::AuthzenAnswer::kDeny, kNowMs);
+  EXPECT_FALSE(ruling.allowed);
+  Ruling again = bench.ask("POST", "/pay", good());
+  ASSERT_TRUE(again.allowed) << "the decision point said no, and nothing was paid";
+  bench.judge.give_back(again, kNowMs);
+  Ruling last = bench.ask("POST", "/pay", good());
+  ASSERT_TRUE(last.allowed) << "its record could not be kept";
+  bench.judge.settle(last, sdk::AuthzenAnswer::kPermit, kNowMs);
+  const Ruling over = bench.ask("POST", "/pay", good());
+  EXPECT_EQ(over.challenge.status, 429);
+  EXPECT_EQ(over.retry_after, 0);
+  EXPECT_NE(over.challenge.body.find("does not come back"), std::string::npos) << over.challenge.body;
+}
+
+TEST(Judge, no_tunnel_goes_where_calls_are_looked_at) {
+  Bench bench;
+  Asked asked;
+  asked.method = "GET";
+  asked.path = "/mcp";
+  asked.authorization.push_back(good());
+  EXPECT_TRUE(bench.judge.rule(asked, Size::kFits, kNowMs).allowed);
+  asked.wants_tunnel = true;
+  const Ruling refused = bench.judge.rule(asked, Size::kFits, kNowMs);
+  EXPECT_EQ(refused.challenge.status, 403);
+  EXPECT_EQ(refused.record.reason, "tunnel_refused");
+  asked.path = "/MCP/";
+  EXPECT_EQ(bench.judge.rule(asked, Size::kFits, kNowMs).record.reason, "tunnel_refused");
+  asked.path = "/mail/1";
+  EXPECT_TRUE(bench.judge.rule(asked, Size::kFits, kNowMs).allowed);
+  asked.path = "/mcp";
+  asked.authorization.clear();
+  EXPECT_EQ(bench.judge.rule(asked, Size::kFits, kNowMs).challenge.status, 401);
+}
+
+TEST(Judge, who_has_no_token_is_challenged_whatever_is_asked_for) {
+  Bench bench;
+  Asked asked;
+  asked.method = "POST";
+  asked.path = "/mcp";
+  asked.content_type = "text/plain";
+  asked.body = "x";
+  EXPECT_EQ(bench.judge.rule(asked, Size::kFits, kNowMs).challenge.status, 401);
+  asked.body.reset();
+  EXPECT_EQ(bench.judge.rule(asked, Size::kFits, kNowMs).challenge.status, 401);
+  EXPECT_EQ(bench.ask("GET", "//x").challenge.status, 401);
+  EXPECT_EQ(bench.ask("GET", "//x", good()).challenge.status, 403);
+}
+
+TEST(Judge, what_can_be_read_in_two_ways_is_refused) {
+  Bench bench;
+  Asked asked;
+  asked.method = "GET";
+  asked.path = "/mail/1";
+  asked.authorization.push_back(good());
+  asked.doubt = "there are two Content-Type headers";
+  const Ruling ruling = bench.judge.rule(asked, Size::kFits, kNowMs);
+  EXPECT_EQ(ruling.challenge.status, 400);
+  EXPECT_EQ(ruling.record.reason, "unclear_request");
+}
+
+TEST(Judge, what_a_proxy_asks_unclearly_is_remembered) {
+  for (const bool shadow : {false, true}) {
+    Bench bench(shadow);
+    bench.settings.dialect = Dialect::kNginx;
+    http::Request request;
+    request.headers.add("X-Original-Method", "GET");
+    request.headers.add("X-Original-URI", "/mail/x#y?secret");
+    request.peer = "192.0.2.9";
+    const Ruling ruling = bench.judge.unclear(request, kNowMs);
+    EXPECT_EQ(ruling.allowed, shadow);
+    EXPECT_EQ(ruling.challenge.status, 403);
+    EXPECT_EQ(ruling.record.reason, "unclear_request");
+    EXPECT_EQ(ruling.record.method, "GET");
+    EXPECT_EQ(ruling.record.path, "/mail/x");
+    EXPECT_EQ(ruling.record.peer, "192.0.2.9");
+    EXPECT_FALSE(ruling.record.allowed);
+  }
 }
 
 }  // namespace

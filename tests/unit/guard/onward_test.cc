@@ -44,13 +44,56 @@ TEST(Onward, carries_what_is_meant_for_the_api) {
 
 // Security 253, 254.
 TEST(Onward, carries_nothing_of_a_client_that_an_api_could_take_for_ours_or_for_the_request) {
-  for (const char* name :
-       {"Behalf-Subject", "behalf_actor", "Behalf.Grant", "X-Forwarded-For", "x_forwarded_host",
-        "X-Forwarded-Proto", "Forwarded", "X-Original-URI", "X-Original-URL", "X-Rewrite-URL",
-        "X-HTTP-Method-Override", "X_HTTP_Method", "X-Method-Override", "X-Real-IP", "X-Original-Method",
-        "X-Forwarded-Uri", "Expect"}) {
+  for (const char* name : {"Behalf-Subject",
+                           "behalf_actor",
+                           "Behalf.Grant",
+                           "X-Forwarded-For",
+                           "x_forwarded_host",
+                           "X-Forwarded-Proto",
+                           "Forwarded",
+                           "X-Original-URI",
+                           "X-Original-URL",
+                           "X-Rewrite-URL",
+                           "X-HTTP-Method-Override",
+                           "X_HTTP_Method",
+                           "X-Method-Override",
+                           "X-Real-IP",
+                           "X-Original-Method",
+                           "X-Forwarded-Uri",
+                           "Expect",
+                           "X-Forwarded-User",
+                           "x_forwarded.groups",
+                           "X-Forwarded-Client-Cert",
+                           "X-Original-Host",
+                           "X-Original-Path",
+                           "X-Rewrite-Path",
+                           "X-Method",
+                           "X-Auth-Request-User",
+                           "X-Remote-User",
+                           "Remote-User",
+                           "Remote_Groups",
+                           "X-Client-IP",
+                           "X-Client-Cert",
+                           "X-SSL-Client-Cert",
+                           "Client-Cert",
+                           "Proxy",
+                           "Proxy-User",
+                           "True-Client-IP",
+                           "X-Envoy-Original-Path",
+                           "Transfer_Encoding",
+                           "transfer.encoding",
+                           "Content_Length",
+                           "keep_alive"}) {
     const http::Forward forward = onward(proxy(), request_with({{name, "evil"}}), {});
     for (const http::Header& header : forward.headers.list()) EXPECT_NE(header.value, "evil") << name;
+  }
+}
+
+TEST(Onward, leaves_what_only_looks_like_such_a_header) {
+  for (const char* name : {"X-Client-Version", "Remote", "X-Author", "X-Forward", "Forwarding",
+                           "Content-Type", "Mcp-Session-Id", "Last-Event-ID", "Origin", "X-Request-Id"}) {
+    const http::Forward forward = onward(proxy(), request_with({{name, "fine"}}), {});
+    ASSERT_NE(forward.headers.find(name), nullptr) << name;
   }
 }
 
