@@ -1,10 +1,9 @@
-#include "console/admin_api.h"
-
 #include <algorithm>
 #include <charconv>
 #include <optional>
 
 #include "base/bytes.h"
+#include "console/admin_api.h"
 #include "console/describe.h"
 #include "console/lineage_report.h"
 #include "console/state.h"
@@ -69,6 +68,7 @@ class Applying {
   struct NewEpoch {
     int64_t epoch = 0;
     std::string_view cause;
+    std::optional<size_t> grants;  // how many ended; of a dry run it is not known
   };
   void note(std::string action, std::string kind, std::string id, std::vector<std::string> members = {},
             std::optional<NewEpoch> ended = {}) {
@@ -88,7 +88,8 @@ class Applying {
       if (ended) oauth::record_new_epoch(record, id, ended->epoch, ended->cause);
       transaction_.append_audit(record, call_.now);
     }
-    changes_.push_back({std::move(action), std::move(kind), std::move(id), std::move(members)});
+    changes_.push_back({std::move(action), std::move(kind), std::move(id), std::move(members),
+                        ended ? ended->grants : std::nullopt});
   }
   void refuse(const std::string& id) {
     if (complaint_.empty()) complaint_ = "\"" + id + "\" is already the id or user name of something else";
@@ -188,14 +189,15 @@ class Applying {
     // A new password ends what was given under the old one: whoever knew that may have given it.
     if (current != nullptr && new_password) ++next.epoch;
     if (!state_.dry_run && !transaction_.put_user(next, call_.now)) return refuse(next.id.text());
+    std::optional<size_t> grants;
     if (current != nullptr && new_password && !state_.dry_run) {
       transaction_.end_user_sessions(next.id, call_.now);
-      oauth::end_grants(call_, transaction_, {.user = next.id.text(), .client = {}, .agent = {}},
-                        "password_changed");
+      grants = oauth::end_grants(call_, transaction_, {.user = next.id.text(), .client = {}, .agent = {}},
+                                 "password_changed");
     }
     if (current == nullptr) return note("create", "user", next.id.text());
     std::optional<NewEpoch> ended;
-    if (new_password) ended = NewEpoch{next.epoch, "password_changed"};
+    if (new_password) ended = NewEpoch{next.epoch, "password_changed", grants};
     note("update", "user", next.id.text(), std::move(members), ended);
   }
 
@@ -222,31 +224,34 @@ class Applying {
   void prune() {
     for (const auto& user : transaction_.list_users()) {
       if (is_named(state_.users, user->id.text())) continue;
+      std::optional<size_t> grants;
       if (!state_.dry_run) {
         if (!transaction_.put_user(deleted(*user), call_.now)) return refuse(user->id.text());
         transaction_.end_user_sessions(user->id, call_.now);
-        oauth::end_grants(call_, transaction_, {.user = user->id.text(), .client = {}, .agent = {}},
-                          "user_deleted");
+        grants = oauth::end_grants(call_, transaction_, {.user = user->id.text(), .client = {}, .agent = {}},
+                                   "user_deleted");
       }
-      note("delete", "user", user->id.text(), {}, NewEpoch{user->epoch + 1, "user_deleted"});
+      note("delete", "user", user->id.text(), {}, NewEpoch{user->epoch + 1, "user_deleted", grants});
     }
     for (const auto& client : call_.services.store.registry().clients()) {
       if (is_named(state_.clients, client->id.text())) continue;
+      std::optional<size_t> grants;
       if (!state_.dry_run) {
         if (!transaction_.put_client(deleted(*client), call_.now)) return refuse(client->id.text());
-        oauth::end_grants(call_, transaction_, {.user = {}, .client = client->id.text(), .agent = {}},
-                          "client_deleted");
+        grants = oauth::end_grants(call_, transaction_,
+                                   {.user = {}, .client = client->id.text(), .agent = {}}, "client_deleted");
       }
-      note("delete", "client", client->id.text(), {}, NewEpoch{client->epoch + 1, "client_deleted"});
+      note("delete", "client", client->id.text(), {}, NewEpoch{client->epoch + 1, "client_deleted", grants});
     }
     for (const auto& agent : call_.services.store.registry().agents()) {
       if (is_named(state_.agents, agent->id.text())) continue;
+      std::optional<size_t> grants;
       if (!state_.dry_run) {
         if (!transaction_.put_agent(deleted(*agent), call_.now)) return refuse(agent->id.text());
-        oauth::end_grants(call_, transaction_, {.user = {}, .client = {}, .agent = agent->id.text()},
-                          "agent_deleted");
+        grants = oauth::end_grants(call_, transaction_, {.user = {}, .client = {}, .agent = agent->id.text()},
+                                   "agent_deleted");
       }
-      note("delete", "agent", agent->id.text(), {}, NewEpoch{agent->epoch + 1, "agent_deleted"});
+      note("delete", "agent", agent->id.text(), {}, NewEpoch{agent->epoch + 1, "agent_deleted", grants});
     }
     for (const auto& resource : call_.services.store.registry().resources()) {
       if (is_named(state_.resources, resource->id.text())) continue;
@@ -277,6 +282,7 @@ json::Value describe_changes(const std::vector<Change>& changes) {
       for (const std::string& member : change.members) members.emplace_back(member);
       item.set("members", std::move(members));
     }
+    if (change.grants_ended) item.set("grants_ended", static_cast<int64_t>(*change.grants_ended));
     list.push_back(std::move(item));
   }
   return list;

@@ -2,6 +2,7 @@
 // together.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,7 +50,8 @@ struct Change {
   std::string action;  // "create", "update", "delete"
   std::string kind;    // "user", "agent", "client", "resource"
   std::string id;
-  std::vector<std::string> members;  // what differs, for an update
+  std::vector<std::string> members;    // what differs, for an update
+  std::optional<size_t> grants_ended;  // where it ends consents, and has
 };
 
 // The names of members that differ between two documents.

@@ -91,7 +91,13 @@ test('apply: a new password says what it ends', async () => {
   assert.match(dry.err, /user "visitor": the new password would sign the person out everywhere and end their consents/);
   const real = await apply(user('battery staple'));
   assert.match(real.err, /user "visitor": the new password signed the person out everywhere and ended their consents/);
-  assert.equal(JSON.parse((await apply(user('correct horse'), '--json')).out).notes.length, 1);
+  const told = JSON.parse((await apply(user('correct horse'), '--json')).out);
+  assert.deepEqual([told.notes.length, told.changes[0].grants_ended], [1, 0]);
+  // And how many they were.
+  await server.flow({ user: 'u2' });
+  const u2 = server.state.user.find(({ id }) => id === 'u2');
+  const changed = await apply(`[[user]]\nid = "u2"\nusername = "u2"\ndisplay_name = "${u2.display_name}"\npassword = "another one"\n`);
+  assert.match(changed.err, /user "u2": the new password signed the person out everywhere and ended their consents: 1 grant$/m);
 });
 
 test('check and apply: the same faults, the same words, exit 2', async () => {
@@ -286,4 +292,10 @@ test('docs/state-file.md: its example applies as printed, with the files it name
   const answer = await apply(example);
   assert.equal(answer.code, 0, answer.err);
   assert.equal((await apply(example)).out, 'nothing to change\n');
+});
+
+test('docs/revocation-feed.md: what it prints is what a server answers', async () => {
+  const text = await readFile(new URL('../../docs/revocation-feed.md', import.meta.url), 'utf8');
+  const printed = JSON.parse(text.match(/^```json\n(\{"spec_version"[\s\S]*?)^```$/m)[1].replaceAll('https://as.example', server.issuer));
+  assert.deepEqual((await server.http('/.well-known/ssf-configuration')).json, printed);
 });
