@@ -80,13 +80,13 @@ int set_status(const std::string& config_path, const std::string& kind, const st
 }
 
 int tail_audit(const AuditQuery& query) {
-  const auto path_after = [&](int64_t after, bool newest, int limit) {
+  const auto path_from = [&](int64_t from, bool newest, size_t limit) {
     return "/audit?" + http::write_form({{"grant", query.grant},
                                          {"user", query.user},
                                          {"agent", query.agent},
                                          {"client", query.client},
                                          {"event", query.event},
-                                         {"after", std::to_string(after)},
+                                         {newest ? "before" : "after", std::to_string(from)},
                                          {"newest", newest ? "1" : ""},
                                          {"limit", std::to_string(limit)}});
   };
@@ -112,24 +112,34 @@ int tail_audit(const AuditQuery& query) {
         text_of(*record, "reason").empty() ? ""
                                            : (" reason=" + one_line(text_of(*record, "reason"))).c_str());
   };
-  AdminAnswer answer =
-      ask_server(query.config_path, "GET", path_after(0, true, query.lines), {}, query.as_json);
-  if (answer.exit_code != kOk) return answer.exit_code;
-  int64_t last = 0;
-  const auto& newest = list_of(answer.value, "records");
-  for (auto entry = newest.rbegin(); entry != newest.rend(); ++entry) {
-    print(*entry);
-    last = std::max(last, entry->find_integer("sequence").value_or(0));
-  }
-  while (query.follow) {
-    std::fflush(stdout);
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
-    answer = ask_server(query.config_path, "GET", path_after(last, false, 1000), {}, query.as_json);
+  // One answer tells of a part of the log alone, and how far it has read.
+  const auto is_end = [](const AdminAnswer& answer) {
+    const json::Value* end = answer.value.find("is_end");
+    return end != nullptr && end->boolean() != nullptr && *end->boolean();
+  };
+  const size_t wanted = query.lines > 0 ? static_cast<size_t>(query.lines) : 0;
+  std::vector<json::Value> newest;
+  std::optional<int64_t> last;
+  int64_t before = INT64_MAX;
+  for (bool is_over = false; !is_over;) {
+    const AdminAnswer answer = ask_server(query.config_path, "GET",
+                                          path_from(before, true, wanted - newest.size()), {}, query.as_json);
     if (answer.exit_code != kOk) return answer.exit_code;
-    for (const json::Value& entry : list_of(answer.value, "records")) {
-      print(entry);
-      last = std::max(last, entry.find_integer("sequence").value_or(0));
-    }
+    for (const json::Value& entry : list_of(answer.value, "records")) newest.push_back(entry);
+    if (!last) last = answer.value.find_integer("newest").value_or(0);
+    before = answer.value.find_integer("read_to").value_or(0);
+    is_over = is_end(answer) || newest.size() >= wanted;
+  }
+  for (auto entry = newest.rbegin(); entry != newest.rend(); ++entry) print(*entry);
+  for (bool is_over = true; query.follow;) {
+    std::fflush(stdout);
+    if (is_over) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    const AdminAnswer answer =
+        ask_server(query.config_path, "GET", path_from(*last, false, 1000), {}, query.as_json);
+    if (answer.exit_code != kOk) return answer.exit_code;
+    for (const json::Value& entry : list_of(answer.value, "records")) print(entry);
+    last = answer.value.find_integer("read_to").value_or(*last);
+    is_over = is_end(answer);
   }
   return kOk;
 }

@@ -21,6 +21,10 @@ constexpr json::Limits kStateLimits{.bytes = 16 * 1024 * 1024, .depth = 16};
 constexpr size_t kMaxList = 10'000;
 constexpr Seconds kSecretOverlap{86400};
 
+// Of the audit log: what one reading looks at, what one request does, and how long its answer becomes.
+constexpr size_t kAuditPiece = 2000;
+constexpr size_t kAuditSeen = 20'000;
+constexpr size_t kAuditBytes = 4 * 1024 * 1024;
 http::Response admin_error(int status, std::string_view message) {
   std::string body;
   json::ObjectWriter writer(body);
@@ -554,22 +558,36 @@ Task<http::Response> AdminApi::list_audit(http::Form query) {
   std::from_chars(after.data(), after.data() + after.size(), filter.after);
   filter.newest_first = query.get("newest") == "1";
   filter.grant = query.get("grant");
+  const std::string_view before = query.get("before");
+  std::from_chars(before.data(), before.data() + before.size(), filter.before);
   filter.user = query.get("user");
   filter.agent = query.get("agent");
   filter.client = query.get("client");
   filter.event = query.get("event");
   filter.limit = limit_of(query, 200);
   std::string body = "{\"records\":[";
-  co_await services_.store.read([&](store::ReadTransaction& transaction) {
-    bool first = true;
-    for (const LoggedRecord& record : transaction.list_audit(filter)) {
-      if (!first) body.push_back(',');
-      first = false;
+  // In pieces, so that others who read are not kept waiting; and not to the end of a long log: whoever asks
+  // goes on from where this stopped.
+  filter.most_read = kAuditPiece;
+  store::AuditPage page;
+  size_t seen = 0;
+  bool is_first = true;
+  do {
+    filter.most_bytes = kAuditBytes - body.size();
+    co_await services_.store.read(
+        [&](store::ReadTransaction& transaction) { page = transaction.read_audit(filter); });
+    for (const LoggedRecord& record : page.records) {
+      if (!is_first) body.push_back(',');
+      is_first = false;
       json::ObjectWriter writer(body);
       writer.add("sequence", record.sequence).add("record", record.json).add("hash", record.hash).end();
     }
-  });
-  body += "]}";
+    seen += page.seen;
+    filter.limit -= page.records.size();
+    (filter.newest_first ? filter.before : filter.after) = page.read_to;
+  } while (!page.is_end && filter.limit > 0 && seen < kAuditSeen && body.size() < kAuditBytes);
+  body += "],\"read_to\":" + std::to_string(page.read_to) + ",\"newest\":" + std::to_string(page.newest) +
+          ",\"is_end\":" + (page.is_end ? "true" : "false") + "}";
   http::Response response = http::json_response(200, std::move(body));
   response.headers.set("Cache-Control", "no-store");
   co_return response;

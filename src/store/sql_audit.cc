@@ -31,6 +31,60 @@ bool passes(const AuditFilter& filter, std::string_view record) {
   });
 }
 
+// ---- What must not be kept ----
+
+constexpr std::string_view kInsteadOfSecret = "[secret]";
+// Of what this server hands out, the shortest after its prefix.
+constexpr size_t kShortestSecret = kSecretLength;
+constexpr size_t kShortestHeader = 12;
+
+bool is_of_a_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+bool begins_a_word(std::string_view text, size_t at) { return at == 0 || !is_of_a_word(text[at - 1]); }
+size_t end_of_word(std::string_view text, size_t at) {
+  while (at < text.size() && is_of_a_word(text[at])) ++at;
+  return at;
+}
+
+// The end of what begins there with one of our prefixes and is as long as a secret; `at` if nothing does.
+size_t end_of_own_secret(std::string_view text, size_t at) {
+  const std::string_view prefix = text.substr(at, 3);
+  const bool is_ours = prefix == "ac_" || prefix == "rt_" || prefix == "at_" || prefix == "cs_";
+  if (!is_ours || !begins_a_word(text, at)) return at;
+  const size_t end = end_of_word(text, at + 3);
+  return end - (at + 3) >= kShortestSecret ? end : at;
+}
+
+// The same of a JWT: two or more parts of base64url after a header, which begins with an open brace and has
+// room for a member.
+size_t end_of_jwt(std::string_view text, size_t at) {
+  if (!text.substr(at).starts_with("eyJ") || !begins_a_word(text, at)) return at;
+  size_t end = end_of_word(text, at);
+  if (end - at < kShortestHeader) return at;
+  int dots = 0;
+  while (end < text.size() && text[end] == '.') {
+    ++dots;
+    end = end_of_word(text, end + 1);
+  }
+  return dots >= 2 ? end : at;
+}
+
+// A caller may write a secret where a name belongs. It is looked for in all of a record's text at once: no
+// part of one is changed by being written as JSON.
+void hide_secrets(std::string& text) {
+  const auto hide = [&](size_t at, size_t end) { text.replace(at, end - at, kInsteadOfSecret); };
+  for (size_t at = text.find('_'); at != std::string::npos; at = text.find('_', at + 1)) {
+    if (at < 2) continue;
+    const size_t end = end_of_own_secret(text, at - 2);
+    if (end > at) hide(at - 2, end);
+  }
+  for (size_t at = text.find("eyJ"); at != std::string::npos; at = text.find("eyJ", at + 1)) {
+    const size_t end = end_of_jwt(text, at);
+    if (end > at) hide(at, end);
+  }
+}
+
 #define AUDIT_COLUMNS "sequence, record, hash, grant_id"
 
 // $2 to $3 are a stretch's runs, and between $4 and $5 is what is asked for of it. Run 0 is always looked at.
@@ -47,7 +101,8 @@ bool passes(const AuditFilter& filter, std::string_view record) {
 void SqlTransaction::append_audit(const AuditRecord& record, UnixTime now) {
   WriterState& state = *writing_;
   const int64_t sequence = ++state.sequence;
-  const std::string text = canonical_json(record, sequence, now);
+  std::string text = canonical_json(record, sequence, now);
+  hide_secrets(text);
   state.head_hash = state.chain(state.head_hash, text);
   state.high_water = std::max(state.high_water, now.milliseconds);
   constexpr Statement kAppend{
@@ -117,33 +172,60 @@ size_t SqlTransaction::read_grant_audit(std::string_view grant, int64_t& at, boo
   return 0;
 }
 
-std::vector<LoggedRecord> SqlTransaction::list_audit(const AuditFilter& filter) {
-  constexpr size_t kChunk = 2000;
-  std::vector<LoggedRecord> records;
+AuditPage SqlTransaction::read_audit(const AuditFilter& filter) {
+  // Not more at once than memory has room for where each record is as long as it may be.
+  constexpr size_t kChunk = 500;
+  AuditPage page;
   constexpr Statement kForward{"SELECT " AUDIT_COLUMNS
                                " FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2"};
   constexpr Statement kBackward{"SELECT " AUDIT_COLUMNS
                                 " FROM audit WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2"};
   const bool backward = filter.newest_first;
-  int64_t at = backward ? INT64_MAX : filter.after;
-  size_t all_read = 0;
-  while (records.size() < filter.limit && all_read < filter.most_read) {
-    const auto chunk = static_cast<int64_t>(std::min<size_t>(kChunk, filter.most_read - all_read));
+  page.newest = last_record();
+  int64_t at = backward ? filter.before : filter.after;
+  page.read_to = at;
+  size_t bytes = 0;
+  bool is_full = page.records.size() >= filter.limit;
+  while (!is_full && page.seen < filter.most_read) {
+    const auto chunk = static_cast<int64_t>(std::min<size_t>(kChunk, filter.most_read - page.seen));
     const auto take = [&](const Row& row) {
       at = row.integer(0);
-      if (records.size() >= filter.limit || !passes(filter, row.text(1))) return;
-      records.push_back({.sequence = at,
-                         .json = std::string(row.text(1)),
-                         .hash = std::string(row.text(2)),
-                         .lineage = std::string(row.text(3))});
+      if (is_full) return;
+      const std::string_view text = row.text(1);
+      if (passes(filter, text)) {
+        if (!page.records.empty() && text.size() > filter.most_bytes - bytes) {
+          is_full = true;
+          return;
+        }
+        bytes += std::min(text.size(), filter.most_bytes - bytes);
+        page.records.push_back({.sequence = at,
+                                .json = std::string(text),
+                                .hash = std::string(row.text(2)),
+                                .lineage = std::string(row.text(3))});
+        is_full = page.records.size() >= filter.limit;
+      }
+      ++page.seen;
+      page.read_to = at;
     };
     const size_t seen = !filter.grant.empty()
                             ? read_grant_audit(filter.grant, at, backward, chunk, take)
                             : database_.query(backward ? kBackward : kForward, {at, chunk}, take);
-    all_read += seen;
-    if (seen == 0 || (filter.grant.empty() && seen < static_cast<size_t>(chunk))) break;
+    if (is_full) break;
+    if (seen == 0 || (filter.grant.empty() && seen < static_cast<size_t>(chunk))) {
+      page.is_end = true;
+      page.read_to = backward ? 0 : std::max(page.newest, filter.after);
+      break;
+    }
   }
-  return records;
+  return page;
+}
+
+int64_t SqlTransaction::last_record() {
+  if (writing_ != nullptr) return writing_->sequence;
+  int64_t last = 0;
+  constexpr Statement kLast{"SELECT sequence FROM head WHERE id = 1"};
+  database_.query(kLast, {}, [&](const Row& row) { last = row.integer(0); });
+  return last;
 }
 
 }  // namespace behalf::store

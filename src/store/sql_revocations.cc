@@ -195,7 +195,15 @@ void SqlTransaction::publish_keys(const std::vector<std::string>& ids, UnixTime 
     const bool is_kept = std::find(ids.begin(), ids.end(), row.text(0)) != ids.end();
     (is_kept ? known : gone).emplace_back(row.text(0));
   });
+  const auto record = [&](std::string_view event, const std::string& id) {
+    AuditRecord change;
+    change.event = event;
+    change.outcome = AuditOutcome::kAllowed;
+    change.details.set("key", id);
+    append_audit(change, now);
+  };
   for (const std::string& id : gone) {
+    record("key.withdraw", id);
     Revocation item;
     item.kind = RevokedKind::kKey;
     item.id = id;
@@ -207,7 +215,7 @@ void SqlTransaction::publish_keys(const std::vector<std::string>& ids, UnixTime 
   for (const std::string& id : ids) {
     if (std::find(known.begin(), known.end(), id) != known.end()) continue;
     constexpr Statement kAdd{"INSERT INTO published_keys (id) VALUES ($1) ON CONFLICT DO NOTHING"};
-    database_.execute(kAdd, {id});
+    if (database_.change(kAdd, {id}) == 1) record("key.publish", id);
   }
 }
 
@@ -289,10 +297,20 @@ size_t SqlTransaction::purge_revocations(UnixTime now, size_t limit) {
       "DELETE FROM hidden_names WHERE (name, node_id) IN "
       "(SELECT name, node_id FROM hidden_names WHERE kept_until < $1 LIMIT $2) RETURNING node_id"};
   gone += database_.query(kNames, {now.milliseconds, most}, count);
-  constexpr Statement kPlaces{
-      "DELETE FROM status_places WHERE place IN "
-      "(SELECT place FROM status_places WHERE kept_until < $1 ORDER BY place LIMIT $2) RETURNING place"};
-  gone += database_.query(kPlaces, {now.milliseconds, most}, count);
+  // As the purge of what has an id (sql_store.cc): a part of them, from where the last call stopped.
+  int64_t& at = writing_->purged.status_places;
+  int64_t last = at;
+  bool is_any_over = false;
+  constexpr Statement kLook{
+      "SELECT place, kept_until FROM status_places WHERE place > $1 ORDER BY place LIMIT $2"};
+  const size_t seen = database_.query(kLook, {at, most}, [&](const Row& row) {
+    last = row.integer(0);
+    is_any_over = is_any_over || row.integer(1) < now.milliseconds;
+  });
+  constexpr Statement kRemove{
+      "DELETE FROM status_places WHERE place > $1 AND place <= $2 AND kept_until < $3"};
+  if (is_any_over) gone += database_.change(kRemove, {at, last, now.milliseconds});
+  at = seen < limit ? -1 : last;
   return gone;
 }
 

@@ -72,6 +72,16 @@ struct WriterState {
   static constexpr int64_t kStretchRuns = 128;
   static constexpr int64_t kStretchLength = kStretchRuns * kRunLength;
 
+  // How far the purge has come in each table. Where a batch is rolled back it comes by again.
+  struct Purged {
+    std::string requests;
+    std::string sessions;
+    std::string nodes;
+    int64_t status_places = -1;
+    bool operator==(const Purged&) const = default;
+  };
+  Purged purged;
+
   int64_t revocation = 0;      // the newest
   int64_t status_place = 0;    // the next
   RevocationList revocations;  // written by this batch
@@ -106,7 +116,7 @@ class SqlTransaction final : public Transaction {
   std::vector<Node> list_grant_nodes(const GrantId& grant, size_t limit) override;
   std::optional<AuthorizationRequest> find_request(const RequestId& id) override;
   std::optional<Session> find_session(const SessionId& id) override;
-  std::vector<LoggedRecord> list_audit(const AuditFilter& filter) override;
+  AuditPage read_audit(const AuditFilter& filter) override;
   RevocationList list_revocations(int64_t after, size_t limit) override;
   int64_t last_revocation() override;
   std::optional<SignalStream> find_stream(const StreamId& id) override;
@@ -147,6 +157,7 @@ class SqlTransaction final : public Transaction {
   bool remove_stream(const StreamId& id) override;
   size_t purge(UnixTime before, size_t limit) override;
   size_t purge_revocations(UnixTime now, size_t limit) override;
+  bool has_purged_all() const override { return writing_->purged == WriterState::Purged{}; }
 
  private:
   bool put_principal(std::string_view id, std::string_view kind, std::string_view username,
@@ -160,6 +171,12 @@ class SqlTransaction final : public Transaction {
     int64_t number;
     bool is_noted;  // false: it has records of run 0 only
   };
+  struct Part {
+    Database::Statement look;
+    Database::Statement remove;
+  };
+  size_t purge_part(const Part& part, std::string& at, UnixTime before, size_t limit);
+  int64_t last_record();
   std::optional<Stretch> next_stretch(std::string_view grant, int64_t at, bool backward);
   size_t read_grant_audit(std::string_view grant, int64_t& at, bool backward, int64_t most,
                           const std::function<void(const Row&)>& each);

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/embedded.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "store/sql_store.h"
 
@@ -22,7 +23,11 @@ constexpr size_t kFetchLimit = 4096;
 void prepare_schema(Database& database) {
   // Two servers that start on an empty database at the same time would both create it; the number is ours,
   // any would do.
-  if (database.is_postgres()) database.run_script("SELECT pg_advisory_xact_lock(7021735)");
+  // A migration takes as long as the data needs, and so does waiting for another server's.
+  if (database.is_postgres()) {
+    database.run_script(
+        "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(7021735)");
+  }
   database.run_script("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)");
   int64_t version = 0;
   constexpr Statement kVersion{"SELECT version FROM schema_version"};
@@ -37,12 +42,39 @@ void prepare_schema(Database& database) {
   const std::string_view dialect = database.is_postgres() ? ".postgres.sql" : ".sqlite.sql";
   for (const EmbeddedFile& file : embedded_schema()) {
     const int64_t number = std::stoll(std::string(file.name.substr(0, file.name.find('_'))));
-    if (number > version && file.name.ends_with(dialect)) database.run_script(std::string(file.text));
+    if (number <= version || !file.name.ends_with(dialect)) continue;
+    if (version > 0) log_line("info", "the store is migrated to schema " + std::to_string(number));
+    database.run_script(std::string(file.text));
   }
+  if (version > 0) log_line("info", "the store is migrated");
   constexpr Statement kForget{"DELETE FROM schema_version"};
   database.execute(kForget, {});
   constexpr Statement kSet{"INSERT INTO schema_version (version) VALUES ($1)"};
   database.execute(kSet, {kSchemaVersion});
+}
+
+// The head says which record is the last. Where it is another, records were taken from the log's end, or put
+// there by somebody else; what would be written after them would hide it.
+void check_log_end(Database& database) {
+  int64_t sequence = 0;
+  std::string hash;
+  constexpr Statement kHead{"SELECT sequence, hash FROM head WHERE id = 1"};
+  database.query(kHead, {}, [&](const Row& row) {
+    sequence = row.integer(0);
+    hash = row.text(1);
+  });
+  int64_t last = 0;
+  bool is_same = sequence == 0;
+  constexpr Statement kLast{"SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1"};
+  database.query(kLast, {}, [&](const Row& row) {
+    last = row.integer(0);
+    is_same = last == sequence && row.text(1) == hash;
+  });
+  if (is_same) return;
+  throw StoreUnavailable("the audit log was changed by somebody else: its last record is " +
+                         std::to_string(last) + " and " + std::to_string(sequence) + " were written" +
+                         (last == sequence ? ", with another hash" : "") +
+                         "; nothing is added to it (docs/audit-format.md)");
 }
 
 }  // namespace
@@ -238,6 +270,7 @@ Store::Store(std::unique_ptr<Connector> connector, Hash sha256) : impl_(std::mak
                          [&impl](Database& database) {
                            if (!impl.prepared) prepare_schema(database);
                            impl.begin_batch(database);
+                           if (!impl.prepared) check_log_end(database);
                          },
                      .end_batch = [&impl](Database& database) { impl.end_batch(database); },
                      .committed = [&impl] { impl.committed(); },

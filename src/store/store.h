@@ -54,15 +54,25 @@ struct GrantFilter {
 };
 
 struct AuditFilter {
-  int64_t after = 0;          // sequence
-  bool newest_first = false;  // then `after` is ignored
-  std::string grant;          // or the first node of a lineage that has none; served by an index
+  int64_t after = 0;           // sequence
+  bool newest_first = false;   // then `before` counts and `after` is ignored
+  int64_t before = INT64_MAX;  // sequence
+  std::string grant;           // or the first node of a lineage that has none; served by an index
   std::string user;
   std::string agent;
   std::string client;
   std::string event;  // prefix
   size_t limit = 200;
-  size_t most_read = SIZE_MAX;  // gives up after so many records, whether they passed or not
+  size_t most_read = SIZE_MAX;   // gives up after so many records, whether they passed or not
+  size_t most_bytes = SIZE_MAX;  // of records' texts; one is handed out however long it is
+};
+
+struct AuditPage {
+  std::vector<LoggedRecord> records;
+  size_t seen = 0;      // records that were read, whether they passed or not
+  bool is_end = false;  // there are no more
+  int64_t read_to = 0;  // where to go on: `after`, or `before` where the newest come first
+  int64_t newest = 0;   // the last of the log when it was read
 };
 
 // How many tokens share one status list (draft-ietf-oauth-status-list).
@@ -96,7 +106,8 @@ class ReadTransaction {
   virtual std::optional<Session> find_session(const SessionId& id) = 0;
 
   // Audit
-  virtual std::vector<LoggedRecord> list_audit(const AuditFilter& filter) = 0;
+  virtual AuditPage read_audit(const AuditFilter& filter) = 0;
+  std::vector<LoggedRecord> list_audit(const AuditFilter& filter) { return read_audit(filter).records; }
 
   // Revocations after that sequence, oldest first, at most `limit`.
   virtual RevocationList list_revocations(int64_t after, size_t limit) = 0;
@@ -164,11 +175,11 @@ class Transaction : public ReadTransaction {
   virtual size_t end_oldest_sessions(const UserId& user, uint32_t keep, UnixTime now) = 0;
   virtual size_t end_user_sessions(const UserId& user, UnixTime now) = 0;
 
-  // Numbers, chains and stores the record.
+  // Numbers, chains and stores the record; what looks like a secret in it is not stored.
   virtual void append_audit(const AuditRecord& record, UnixTime now) = 0;
 
   // Revocations. The ids of the keys that are published from now on; one that was and is not any more is
-  // revoked.
+  // revoked. A record each that came or went.
   virtual void publish_keys(const std::vector<std::string>& ids, UnixTime now) = 0;
 
   // Streams of security events. `put_stream` stores it as given, new or known, but for how far it has come
@@ -177,12 +188,15 @@ class Transaction : public ReadTransaction {
   virtual void advance_stream(const StreamId& id, int64_t cursor, UnixTime seen_at) = 0;
   [[nodiscard]] virtual bool remove_stream(const StreamId& id) = 0;
 
-  // Deletes what expired before `before`, a bounded amount a call; returns how many rows went.
+  // Looks at `limit` rows of each kind from where the last call stopped, round and round, and deletes those
+  // that expired before `before`; returns how many went.
   virtual size_t purge(UnixTime before, size_t limit) = 0;
   // The same for revocations and what goes with them, which are of no use from `now` on.
   virtual size_t purge_revocations(UnixTime now, size_t limit) = 0;
 };
 
+  // Both have come to the end, and the next calls begin anew.
+  virtual bool has_purged_all() const = 0;
 class Store {
  public:
   // SHA-256 of the bytes; handed in because this layer has no cryptography of its own.

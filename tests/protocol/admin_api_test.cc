@@ -63,6 +63,49 @@ TEST(AdminApi, a_state_that_cannot_be_is_refused_whole_and_recorded) {  // D-03,
   EXPECT_EQ(server.admin("GET", "/state").body, before);
 }
 
+// One request reads a part of the log, says how far it came, and stays small whatever the records are.
+TEST(AdminApi, the_log_is_read_in_parts) {
+  TestServer server;
+  constexpr int64_t kOthers = 25'000;
+  server.services().store.run([&](store::Transaction& transaction) {
+    AuditRecord record;
+    record.event = "other";
+    for (int64_t i = 0; i < kOthers; ++i) transaction.append_audit(record, server.clock.now());
+  });
+  const auto number = [](const json::Value& value, std::string_view name) {
+    return value.find_integer(name).value_or(-1);
+  };
+  for (const std::string& order : {std::string(), "&newest=1&before=" + std::to_string(INT64_MAX)}) {
+    const json::Value first = server.admin("GET", "/audit?user=nobody" + order).json;
+    EXPECT_TRUE(first.find("records")->array()->empty());
+    EXPECT_FALSE(*first.find("is_end")->boolean());
+    EXPECT_EQ(number(first, "read_to"), order.empty() ? 20'000 : number(first, "newest") - 20'000 + 1);
+    const std::string rest =
+        order.empty() ? "&after=20000" : "&newest=1&before=" + std::to_string(number(first, "read_to"));
+    const json::Value second = server.admin("GET", "/audit?user=nobody" + rest).json;
+    EXPECT_TRUE(*second.find("is_end")->boolean());
+    EXPECT_EQ(number(second, "read_to"), order.empty() ? number(second, "newest") : 0);
+  }
+
+  server.services().store.run([&](store::Transaction& transaction) {
+    AuditRecord record;
+    record.event = "long";
+    record.details.set("text", std::string(60'000, '"'));
+    for (int i = 0; i < 300; ++i) transaction.append_audit(record, server.clock.now());
+  });
+  size_t records = 0;
+  int64_t before = INT64_MAX;
+  for (int part = 0; records < 300; ++part) {
+    ASSERT_LT(part, 20);
+    const Reply reply =
+        server.admin("GET", "/audit?event=long&newest=1&limit=10000&before=" + std::to_string(before));
+    ASSERT_LT(reply.body.size(), 12U * 1024 * 1024);
+    records += reply.json.find("records")->array()->size();
+    before = number(reply.json, "read_to");
+  }
+  EXPECT_EQ(records, 300U);
+}
+
 TEST(AdminApi, what_is_unknown_is_404) {
   TestServer server;
   for (const char* path : {"/agents/suspend", "/users/suspend", "/clients/resume", "/grants/revoke"}) {

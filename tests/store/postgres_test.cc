@@ -1,6 +1,6 @@
 // What only a database behind a connection can get wrong: the server gone, restarted, hung up or not to be
 // trusted.
-#include "store/database_contract.h"
+#include "store/store_contract.h"
 
 namespace behalf::test {
 namespace {
@@ -159,6 +159,25 @@ TEST_F(Postgres, AStatementThatTakesTooLongIsUnavailable) {
   EXPECT_THROW(writer_->query({"SELECT pg_sleep(30)"}, {}, ignore), StoreUnavailable);
   writer_->rollback();
   insert(1);
+}
+
+// Millions of rows take longer than any request may.
+TEST_F(Postgres, AMigrationHasNoLimits) {
+  const auto open = [&] {
+    return store::Store(postgres_connector(address_), [](std::string_view) { return std::string(32, 'h'); });
+  };
+  { const auto store = open(); }
+  writer_->begin();
+  writer_->run_script(
+      std::string(kBackToThirdSchema) +
+      "UPDATE schema_version SET version = 3; "
+      "CREATE FUNCTION look() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN "
+      "IF current_setting('statement_timeout') <> '0' OR current_setting('lock_timeout') <> '0' "
+      "THEN RAISE EXCEPTION 'limited'; END IF; END $$; "
+      "CREATE EVENT TRIGGER look ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION look()");
+  writer_->commit();
+  { const auto store = open(); }
+  EXPECT_EQ(one_integer(*writer_, {"SELECT version FROM schema_version"}), 4);
 }
 
 TEST_F(Postgres, TheSessionHasItsLimitsAndItsName) {

@@ -28,6 +28,14 @@ class AuditStore : public StoreContract {
 };
 INSTANTIATE_TEST_SUITE_P(Store, AuditStore, testing::Values(Kind::sqlite, Kind::postgres), name_of);
 
+// As if the log had gone on until there.
+std::string after_record(int64_t last) {
+  const std::string number = std::to_string(last);
+  if (last == 0) return "UPDATE head SET sequence = 0";
+  return "INSERT INTO audit (sequence, record, hash) SELECT " + number +
+         ", '{}', hash FROM head WHERE true ON CONFLICT DO NOTHING; UPDATE head SET sequence = " + number;
+}
+
 AuditRecord hostile_record() {
   AuditRecord record = make_record("event", "g'1");
   record.outcome = AuditOutcome::kDenied;
@@ -98,6 +106,54 @@ TEST_P(AuditStore, AFilterGivesUpWhereItIsToldTo) {
   EXPECT_EQ(list({.client = "wanted", .most_read = 9}), (Ids{"9"}));
   EXPECT_EQ(list({.newest_first = true, .client = "wanted", .most_read = 2}), (Ids{"9"}));
   EXPECT_EQ(list({.newest_first = true, .client = "wanted", .most_read = 1}), Ids{});
+}
+
+// What is read at once is bounded, and whoever goes on from where it stopped has read everything once.
+TEST_P(AuditStore, APartSaysHowFarItHasRead) {
+  run([](Transaction& transaction) {
+    for (int i = 1; i <= 40; ++i) {
+      AuditRecord record = make_record("event", i % 4 == 0 ? "g'1" : "");
+      record.client = i % 10 == 0 ? "wanted" : "other";
+      transaction.append_audit(record, kNow);
+    }
+  });
+  const auto read_all = [&](const AuditFilter& wanted) {
+    const auto ask = [&](ReadTransaction& transaction) {
+      AuditFilter filter = wanted;
+      Ids numbers;
+      for (int part = 0; part < 100; ++part) {
+        const store::AuditPage page = transaction.read_audit(filter);
+        EXPECT_LE(page.seen, 3U);
+        EXPECT_EQ(page.newest, 40);
+        for (const LoggedRecord& record : page.records) numbers.push_back(std::to_string(record.sequence));
+        (filter.newest_first ? filter.before : filter.after) = page.read_to;
+        if (page.is_end) {
+          EXPECT_EQ(page.read_to, filter.newest_first ? 0 : 40);
+          return numbers;
+        }
+      }
+      ADD_FAILURE() << "it has no end";
+      return numbers;
+    };
+    EXPECT_EQ(ask_reader(ask), ask_writer(ask));
+    return ask_reader(ask);
+  };
+  EXPECT_EQ(read_all({.client = "wanted", .most_read = 3}), (Ids{"10", "20", "30", "40"}));
+  EXPECT_EQ(read_all({.newest_first = true, .client = "wanted", .most_read = 3}),
+            (Ids{"40", "30", "20", "10"}));
+  EXPECT_EQ(read_all({.grant = "g'1", .client = "wanted", .most_read = 3}), (Ids{"20", "40"}));
+  EXPECT_EQ(read_all({.newest_first = true, .grant = "g'1", .client = "wanted", .most_read = 3}),
+            (Ids{"40", "20"}));
+  EXPECT_EQ(read_all({.client = "nobody", .most_read = 3}), Ids{});
+  EXPECT_EQ(read_all({.limit = 2, .most_read = 3}).size(), 40U);
+  // Two texts' worth of bytes, and one that is longer than all that was asked for.
+  const size_t two = canonical_json(make_record("event"), 1, kNow).size() * 2 + 60;
+  EXPECT_EQ(read_all({.most_read = 3, .most_bytes = two}).size(), 40U);
+  EXPECT_EQ(read_all({.newest_first = true, .most_read = 3, .most_bytes = 1}).size(), 40U);
+  EXPECT_EQ(ask_reader([](ReadTransaction& transaction) {
+              return transaction.read_audit({.most_bytes = 1}).records.size();
+            }),
+            1U);
 }
 
 TEST_P(AuditStore, AFaultLeavesNeitherEffectNorRecord) {
@@ -205,7 +261,7 @@ TEST_P(AuditStore, WhatAGrantDidIsFoundInEveryPartOfTheLog) {
   Ids of_g;
   const auto append = [&](const std::string& grant, int64_t at) {
     close();
-    run_sql("UPDATE head SET sequence = " + std::to_string(at - 1));
+    run_sql(after_record(at - 1));
     reopen();
     run([&](Transaction& transaction) { transaction.append_audit(make_record("e", grant), kNow); });
     if (grant == "g") of_g.push_back(std::to_string(at));
@@ -246,12 +302,12 @@ TEST_P(AuditStore, WhatAnOlderReleaseRecordedIsFoundAmongTheRest) {
   EXPECT_EQ(list({.grant = "g"}), (Ids{"1", "2", "3"})) << "migrated";
 
   close();
-  run_sql("UPDATE head SET sequence = 300000");
+  run_sql(after_record(300'000));
   reopen();
   for (int i = 0; i < 4; ++i) append("g");
   close();
   // Two of the four as the older release leaves them, and all of a stretch that nobody took note of.
-  run_sql("UPDATE audit SET run = 0 WHERE sequence IN (300002, 300004); UPDATE head SET sequence = 500000");
+  run_sql("UPDATE audit SET run = 0 WHERE sequence IN (300002, 300004); " + after_record(500'000));
   reopen();
   append("g");
   close();
@@ -266,7 +322,7 @@ TEST_P(AuditStore, WhatAnOlderReleaseRecordedIsFoundAmongTheRest) {
 // A fault takes back that a stretch was noted; what is remembered of it must go as well.
 TEST_P(AuditStore, AGrantIsFoundThoughItsFirstRecordWasTakenBack) {
   close();
-  run_sql("UPDATE head SET sequence = 70000");
+  run_sql(after_record(70'000));
   reopen();
   EXPECT_THROW(run([](Transaction& transaction) {
                  transaction.append_audit(make_record("e", "g"), kNow);
@@ -275,6 +331,63 @@ TEST_P(AuditStore, AGrantIsFoundThoughItsFirstRecordWasTakenBack) {
                std::runtime_error);
   run([](Transaction& transaction) { transaction.append_audit(make_record("e", "g"), kNow); });
   EXPECT_EQ(list({.grant = "g"}), (Ids{"70001"}));
+}
+
+// Whoever takes the newest records away must not find a server that writes on over them.
+TEST_P(AuditStore, ALogThatWasCutShortIsNotWrittenOn) {
+  run([](Transaction& transaction) {
+    for (int i = 0; i < 3; ++i) transaction.append_audit(make_record("e"), kNow);
+  });
+  reopen();
+  const auto refusal = [&](const std::string& damage) -> std::string {
+    close();
+    run_sql(damage);
+    try {
+      reopen();
+    } catch (const store::StoreUnavailable& refused) {
+      return refused.what();
+    }
+    return "opened";
+  };
+  EXPECT_NE(refusal("DELETE FROM audit WHERE sequence = 3").find("its last record is 2 and 3 were written"),
+            std::string::npos);
+  EXPECT_NE(refusal("UPDATE head SET sequence = 2").find("another hash"), std::string::npos);
+  EXPECT_NE(refusal("DELETE FROM audit").find("its last record is 0 and 2 were written"), std::string::npos);
+}
+
+TEST_P(AuditStore, ASecretInTheWrongPlaceIsNotKept) {
+  const std::string secret(43, 'S');
+  const std::string handle = "01m85abcdefghjkmnpqrstvwxy" + secret;
+  const std::string jwt = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ4In0." + secret;
+  const auto stored = [&](const std::function<void(AuditRecord&)>& change) {
+    AuditRecord record = make_record("e");
+    change(record);
+    run([&](Transaction& transaction) { transaction.append_audit(record, kNow); });
+    const auto log = whole_log(store());
+    EXPECT_EQ(verified_length(log), static_cast<int64_t>(log.size()));
+    return log.back().json;
+  };
+  for (const std::string& value : {"cs_" + secret, "ac_" + handle, "rt_" + handle, "at_" + handle, jwt,
+                                   "eyJhbGciOiJub25lIn0.eyJTU1MiOjF9."s,
+                                   "it said \"cs_" + secret + "\" and cs_" + secret + "\n/" + jwt}) {
+    for (const std::string& text :
+         {stored([&](AuditRecord& record) { record.client = value; }),
+          stored([&](AuditRecord& record) { record.agent = record.resource = record.node = value; }),
+          stored(
+              [&](AuditRecord& record) { record.chain.actors = {{.kind = ActorKind::kAgent, .id = value}}; }),
+          stored([&](AuditRecord& record) { record.details.set("detail", value); })}) {
+      EXPECT_EQ(text.find("SSS"), std::string::npos) << text;
+      EXPECT_EQ(text.find("eyJ"), std::string::npos) << text;
+      EXPECT_NE(text.find("[secret]"), std::string::npos) << text;
+    }
+  }
+  // Names that begin alike, and ids of ours, stay.
+  for (const std::string& value :
+       {"at_home"s, "my-chat_assistant-of-the-production-department-in-the-west-1"s,
+        "eyJohn.w.x.y"s.substr(0, 9), "01m85abcdefghjkmnpqrstvwxy"s, "_"s, "cs_"s, "a_b_c"s}) {
+    EXPECT_NE(stored([&](AuditRecord& record) { record.client = value; }).find("\"" + value + "\""),
+              std::string::npos);
+  }
 }
 
 TEST_P(AuditStore, TheLatestTimeIsKept) {

@@ -380,6 +380,14 @@ TEST_P(RevocationStore, AKeyThatIsNoLongerPublishedIsRevokedOnce) {
   EXPECT_EQ(news(), Ids{"key k2"});
   publish({"k3"});
   EXPECT_EQ(news(), Ids{});
+  Ids told;
+  for (const LoggedRecord& logged : whole_log(store())) {
+    const auto record = json::parse(logged.json);
+    ASSERT_TRUE(record);
+    told.push_back(*record->find_string("event") + " " + *record->find("details")->find_string("key"));
+  }
+  EXPECT_EQ(told, (Ids{"key.publish k1", "key.publish k2", "key.withdraw k1", "key.publish k3",
+                       "key.withdraw k2"}));
 }
 
 TEST_P(RevocationStore, AStreamComesBackInEveryMemberAndNeverGoesBack) {
