@@ -126,7 +126,10 @@ Result<Fine, JwtFault> check_audience(const json::Value& claims, const Expectati
   if (member->array() != nullptr) named = *member->array();
   const auto is_string = [](const json::Value& value) { return value.string() != nullptr; };
   if (!std::all_of(named.begin(), named.end(), is_string)) return refuse(JwtFault::kClaims);
-  if (expected.audience_rule == AudienceRule::kSole && named.size() != 1) return refuse(JwtFault::kAudience);
+  const bool is_sole = expected.audience_rule != AudienceRule::kContains;
+  if (is_sole && named.size() != 1) return refuse(JwtFault::kAudience);
+  if (expected.audience_rule == AudienceRule::kSoleText && member->array() != nullptr)
+    return refuse(JwtFault::kAudience);
   const bool is_meant = std::any_of(named.begin(), named.end(), [&](const json::Value& value) {
     return std::find(expected.audiences.begin(), expected.audiences.end(), *value.string()) !=
            expected.audiences.end();

@@ -70,6 +70,7 @@ enum class JwtKind {
 
 enum class AudienceRule {
   kSole,      // the expected value is the only audience (string or array of one)
+  kSoleText,  // the same, and it stands there as a string
   kContains,  // it is among them
   kIgnore,    // the caller looks at `aud` itself
 };

@@ -87,6 +87,11 @@ class Form {
   void add(std::string_view name, std::string_view value) {
     fields_.push_back({std::string(name), std::string(value)});
   }
+  // In the place of whatever stands under that name.
+  void set(std::string_view name, std::string_view value) {
+    std::erase_if(fields_, [&](const FormField& field) { return field.name == name; });
+    add(name, value);
+  }
 
  private:
   std::vector<FormField> fields_;

@@ -85,6 +85,16 @@ struct ClientStamp {
   bool operator==(const ClientStamp&) const = default;
 };
 
+// What a token said that was passed on. The token itself is forgotten before what came of it may end (a
+// refresh token lives longer), and what its holder may is asked again as long as anything of it stands.
+struct PassedOn {
+  ClientId client;
+  ResourceId resource;
+  ScopeSet scope;
+  size_t depth = 0;  // actors of its chain: those that are innermost now
+  bool operator==(const PassedOn&) const = default;
+};
+
 struct Node {
   NodeId id;
   NodeKind kind = NodeKind::kAccessToken;
@@ -95,7 +105,8 @@ struct Node {
   Subject subject;
   ClientId client;
   int64_t client_epoch = 1;
-  std::vector<ClientStamp> via;  // clients of the nodes above, where they differ: their end ends this too
+  std::vector<ClientStamp> via;     // clients of the nodes above, where they differ: their end ends this too
+  std::vector<PassedOn> passed_on;  // the tokens of the hops above, oldest first
   DelegationChain chain;
   int depth_left = 0;  // further hops allowed below this node
   ScopeSet scope;

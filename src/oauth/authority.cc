@@ -78,17 +78,80 @@ ScopeSet server_scope_ceiling(store::ReadTransaction& transaction, const Client&
   return agent == nullptr ? ScopeSet{} : most.intersect(agent->scopes);
 }
 
-ScopeSet still_allowed(store::ReadTransaction& transaction, const Node& node, const Resource* resource) {
-  const auto client = transaction.find_client(node.client);
-  if (client == nullptr) return {};
-  if (node.scope.shares_any(server_scopes())) {
-    return node.scope.intersect(server_scope_ceiling(transaction, *client, node.subject));
+ScopeSet scopes_through(const ScopeSet& scope, const Resource* at) {
+  ScopeSet most = scope;
+  if (at == nullptr) return most;
+  for (const ScopeMapping& mapping : at->scope_map) {
+    if (scope.contains(mapping.scope)) most = most.unite(mapping.gives);
   }
-  if (resource == nullptr) return {};  // it was taken out of the registry
+  return most;
+}
+
+namespace {
+
+// Each agent that was passed on from, beginning with the one that acts alone, whether it still passes on to
+// the next, and so far.
+std::string_view why_not_passed_on(store::ReadTransaction& transaction, const Node& node) {
+  const auto& actors = node.chain.actors;
+  for (size_t hops = 1; hops <= actors.size(); ++hops) {
+    AgentId from;
+    if (hops < actors.size()) {
+      if (actors[hops].kind != ActorKind::kAgent) continue;
+      from = AgentId(actors[hops].id);
+    } else {
+      if (node.subject.kind != SubjectKind::kAgent) continue;
+      from = AgentId(node.subject.id);
+    }
+    const auto agent = transaction.find_agent(from);
+    if (agent == nullptr) return "agent_inactive";
+    if (!agent->onward.to.allows(actors[hops - 1].id)) return "onward_forbidden";
+    if (hops > static_cast<size_t>(std::max(0, agent->onward.depth))) return "onward_depth_used_up";
+  }
+  return {};
+}
+
+// What one token of the lineage stands for, of the `scope` that is left of it.
+Standing stands_at(store::ReadTransaction& transaction, const Subject& subject, const DelegationChain& chain,
+                   const ClientId& client_id, const Resource* resource, const ScopeSet& scope) {
+  const auto client = transaction.find_client(client_id);
+  if (client == nullptr || resource == nullptr) return {};  // it was taken out of the registry
+  if (const Actor* actor = chain.outermost(); actor != nullptr && actor->kind == ActorKind::kAgent) {
+    const auto agent = transaction.find_agent(AgentId(actor->id));
+    const std::string_view refused =
+        agent == nullptr ? "agent_inactive" : why_not_allowed(*agent, *client, subject, resource);
+    if (!refused.empty()) return {{}, refused};
+  }
   const auto left =
-      narrow(transaction, std::nullopt, node.scope,
-             {.client = client.get(), .chain = &node.chain, .subject = &node.subject, .resource = resource});
-  return left ? *left : ScopeSet{};
+      narrow(transaction, std::nullopt, scope,
+             {.client = client.get(), .chain = &chain, .subject = &subject, .resource = resource});
+  return {left ? *left : ScopeSet{}, {}};
+}
+
+}  // namespace
+
+Standing what_stands(store::ReadTransaction& transaction, const Node& node, const Resource* resource) {
+  if (node.scope.shares_any(server_scopes())) {
+    const auto client = transaction.find_client(node.client);
+    if (client == nullptr) return {};
+    return {node.scope.intersect(server_scope_ceiling(transaction, *client, node.subject)), {}};
+  }
+  if (const std::string_view refused = why_not_passed_on(transaction, node); !refused.empty())
+    return {{}, refused};
+  ScopeSet scope = node.scope;
+  std::optional<ScopeSet> reach;  // what was left to be passed on so far
+  for (const PassedOn& token : node.passed_on) {
+    const auto at = transaction.find_resource(token.resource);
+    DelegationChain then;
+    then.actors.assign(
+        node.chain.actors.end() - static_cast<std::ptrdiff_t>(std::min(token.depth, node.chain.depth())),
+        node.chain.actors.end());
+    Standing standing = stands_at(transaction, node.subject, then, token.client, at.get(),
+                                  reach ? token.scope.intersect(*reach) : token.scope);
+    if (standing.scope.empty()) return standing;
+    reach = scopes_through(standing.scope, at.get());
+  }
+  if (reach) scope.keep_only(*reach);
+  return stands_at(transaction, node.subject, node.chain, node.client, resource, scope);
 }
 
 std::string_view why_not_allowed(const Agent& agent, const Client& client, const Subject& subject,
@@ -115,8 +178,18 @@ Seconds access_token_lifetime(store::ReadTransaction& transaction, const Setting
   return lifetime;
 }
 
+Seconds limit_passed_on(store::ReadTransaction& transaction, const DelegationChain& chain, Seconds lifetime) {
+  for (size_t i = 1; i < chain.depth(); ++i) {
+    if (chain.actors[i].kind != ActorKind::kAgent) continue;
+    const auto agent = transaction.find_agent(AgentId(chain.actors[i].id));
+    if (agent != nullptr && agent->onward.lifetime) lifetime = std::min(lifetime, *agent->onward.lifetime);
+  }
+  return lifetime;
+}
+
 std::optional<Seconds> refresh_token_lifetime(store::ReadTransaction& transaction, const Client& client,
                                               const DelegationChain& chain) {
+  if (!client.may_use("refresh_token")) return std::nullopt;
   std::optional<Seconds> lifetime = client.refresh_lifetime;
   for (const Actor& actor : chain.actors) {
     std::optional<Seconds> own;

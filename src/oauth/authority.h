@@ -36,9 +36,18 @@ Answer<ScopeSet> narrow(store::ReadTransaction& transaction, const std::optional
 ScopeSet server_scope_ceiling(store::ReadTransaction& transaction, const Client& client,
                               const Subject& subject);
 
-// What an access token still stands for: what was taken from its client, its agents, its person or its
-// resource since it was issued is no longer told of it and no longer passed on.
-ScopeSet still_allowed(store::ReadTransaction& transaction, const Node& node, const Resource* resource);
+// What a token still stands for at `resource` (its own; of a refresh token one that it may be turned into a
+// token for). What was taken since from its client, its agents, its person or its resource, or from those it
+// was passed on by and through, is no longer told of it and no longer passed on (D-23, I3, I5).
+struct Standing {
+  ScopeSet scope;
+  std::string_view refused;  // why an agent may no longer act, or have passed it on; then `scope` is empty
+};
+Standing what_stands(store::ReadTransaction& transaction, const Node& node, const Resource* resource);
+
+// The scopes that are within reach of who is called with `scope` at this resource and calls on: those, and
+// what the resource's table says they stand for elsewhere (D-65).
+ScopeSet scopes_through(const ScopeSet& scope, const Resource* at);
 
 // Whether this agent may serve this client, person and resource, now. Empty: yes; otherwise the reason.
 std::string_view why_not_allowed(const Agent& agent, const Client& client, const Subject& subject,
@@ -49,8 +58,12 @@ std::string_view why_not_allowed(const Agent& agent, const Client& client, const
 Seconds access_token_lifetime(store::ReadTransaction& transaction, const Settings& settings,
                               const Client& client, const DelegationChain& chain, const Resource* resource);
 
+// The longest life of what was passed on along this chain, as the agents that passed it on say now.
+Seconds limit_passed_on(store::ReadTransaction& transaction, const DelegationChain& chain, Seconds lifetime);
+
 // How long a refresh token may live: the shortest of the client's own limit and of every actor of the chain,
-// each of which must have one (D-31); without actors the client must. Nothing: no refresh token.
+// each of which must have one (D-31); without actors the client must. Nothing: no refresh token, as where the
+// client does not have the grant type. What the page says of "while you are away" is decided here, too.
 std::optional<Seconds> refresh_token_lifetime(store::ReadTransaction& transaction, const Client& client,
                                               const DelegationChain& chain);
 

@@ -74,8 +74,11 @@ class Reading {
     if (is_registry_id(form_.get("client_id"))) call_.audit.client = form_.get("client_id");
     if (client_ == nullptr || !client_->is_active())
       return bad("the client is not known here", "client_unknown");
-    if (!client_->may_use("authorization_code"))
-      return bad("the client does not use this flow", "grant_type_not_registered");
+    if (!client_->may_use("authorization_code")) {
+      return refuse(
+          channel_ == Channel::kPushed ? ErrorCode::kUnauthorizedClient : ErrorCode::kInvalidRequest,
+          "the client does not use this flow", "grant_type_not_registered");
+    }
     const std::string_view presented = form_.get("redirect_uri");
     if (presented.empty()) return bad("redirect_uri is required", "redirect_uri_missing");
     const auto& registered = client_->redirect_uris;
@@ -375,7 +378,8 @@ ResponseParameters success_parameters(const Settings& settings, const ReturnAddr
 ResponseParameters error_parameters(const Settings& settings, const ReturnAddress& to,
                                     const OAuthError& error) {
   ResponseParameters parameters{{"error", std::string(name_of(error.code))}};
-  if (!error.description.empty()) parameters.emplace_back("error_description", error.description);
+  if (!error.description.empty())
+    parameters.emplace_back("error_description", presentable(error.description));
   if (to.state) parameters.emplace_back("state", *to.state);
   parameters.emplace_back("iss", settings.issuer);
   return parameters;
@@ -396,7 +400,16 @@ struct PushedActor {
 // X09: a proof may come with the push, so that a bad one stops the flow before the person is bothered.
 PushedActor read_pushed_actor(Call& call, const http::Form& form) {
   PushedActor pushed;
-  if (!form.has("actor_token")) return pushed;
+  if (!form.has("actor_token")) {
+    if (form.has("actor_token_type")) {
+      pushed.error = OAuthError{ErrorCode::kInvalidRequest,
+                                "actor_token and actor_token_type go together",
+                                "actor_token_type",
+                                {},
+                                {}};
+    }
+    return pushed;
+  }
   auto proof = read_actor_token(call, form.get("actor_token"), form.get("actor_token_type"));
   if (proof) {
     pushed.proof = std::move(proof).value();
@@ -419,7 +432,7 @@ Task<http::Response> push(Call& call) {
     co_return co_await refuse_call(call, too_many_requests(*wait, "limit_pushed_requests"), challenge);
 
   http::Form parameters = authorization_in_current_names(call.settings(), *form).form;
-  if (!parameters.has("client_id")) parameters.add("client_id", client->id().text());
+  if (!parameters.has("client_id")) parameters.set("client_id", client->id().text());
   Answer<AuthorizationRequest> request = refuse(ErrorCode::kInvalidRequest, "", "");
   if (form->has("request_uri")) {  // RFC 9126 §2.1
     request = bad("request_uri must not be pushed", "request_uri_pushed");

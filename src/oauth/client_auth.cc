@@ -110,15 +110,16 @@ Answer<AuthenticatedClient> prove_client(const Call& call, const PresentedClient
     const auto jwt = crypto::EncodedJwt::parse(presented.assertion);
     if (!jwt) return not_authenticated("assertion_malformed");
     const auto keys = call.services.verifying_keys.get(client.id.text(), client.version, client.jwks);
-    // RFC 10070: the issuer is the sole audience, as a string or as a list of exactly that one. Made for us
-    // alone, it cannot be meant for anyone else as well.
+    // RFC 10070: the issuer is the sole audience, so that it cannot be meant for anyone else as well.
+    // STRICTER: as a string, for a list is what assertions for several servers look like (FAPI 2 refuses it
+    // too).
     const std::string audience[] = {call.settings().issuer};
     const auto verified = crypto::verify(*jwt,
                                          {.types = kAssertionTypes,
                                           .issuer = client.id.text(),
                                           .subject = client.id.text(),
                                           .audiences = audience,
-                                          .audience_rule = crypto::AudienceRule::kSole,
+                                          .audience_rule = crypto::AudienceRule::kSoleText,
                                           .leeway = call.settings().clock_leeway,
                                           .longest_life = Seconds{300},
                                           .require_jti = true},

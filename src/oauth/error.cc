@@ -107,15 +107,6 @@ ActorRow row_of(ActorError what) {
   return {ErrorCode::kServerError, "", ErrorCode::kServerError, ""};
 }
 
-// RFC 6749 §5.2: printable ASCII without quote and backslash.
-std::string presentable(std::string_view text) {
-  std::string result;
-  for (const char c : text.substr(0, 300)) {
-    result.push_back(c >= 0x20 && c < 0x7F && c != '"' && c != '\\' ? c : '\'');
-  }
-  return result;
-}
-
 http::Response write_error(int status, std::string_view error, std::string_view description,
                            std::string_view extra) {
   std::string body;
@@ -130,6 +121,14 @@ http::Response write_error(int status, std::string_view error, std::string_view 
 }
 
 }  // namespace
+
+std::string presentable(std::string_view text) {
+  std::string result;
+  for (const char c : text.substr(0, 300)) {
+    result.push_back(c >= 0x20 && c < 0x7F && c != '"' && c != '\\' ? c : '\'');
+  }
+  return result;
+}
 
 std::string_view name_of(ErrorCode code) { return row_of(code).name; }
 int status_of(ErrorCode code) { return row_of(code).status; }

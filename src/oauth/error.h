@@ -58,6 +58,10 @@ inline Refused<OAuthError> refuse(ErrorCode code, std::string_view description, 
   return Refused{OAuthError{code, std::string(description), std::string(reason), std::move(extra), {}}};
 }
 
+// A description fit to be sent: printable ASCII without quote and backslash (RFC 6749 §5.2), at most 300 of
+// it.
+std::string presentable(std::string_view text);
+
 // Over a limit (oauth/limits.h): 429 with Retry-After.
 OAuthError too_many_requests(Seconds wait, std::string_view reason);
 

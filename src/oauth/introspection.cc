@@ -117,12 +117,12 @@ Task<http::Response> introspect(Call& call) {
     active = found.node;
     resource = transaction.find_resource(active->resource);
     if (active->kind == NodeKind::kAccessToken && !active->scope.empty()) {
-      const ScopeSet left = still_allowed(transaction, *active, resource.get());
+      const auto [left, refused] = what_stands(transaction, *active, resource.get());
       if (left.empty()) {
         active.reset();
         call.audit.outcome = AuditOutcome::kDenied;
         call.audit.error = "inactive";
-        call.audit.reason = "scope_withdrawn";
+        call.audit.reason = refused.empty() ? std::string_view("scope_withdrawn") : refused;
         return;
       }
       if (left != active->scope) {

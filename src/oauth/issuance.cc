@@ -93,6 +93,7 @@ Node child_of(const Node& parent, NodeId id, NodeKind kind, UnixTime now) {
   child.client = parent.client;
   child.client_epoch = parent.client_epoch;
   child.via = parent.via;
+  child.passed_on = parent.passed_on;
   child.chain = parent.chain;
   child.depth_left = parent.depth_left;
   child.scope = parent.scope;

@@ -25,7 +25,11 @@ Result<OwnToken, std::string_view> recognise_own_token(Services& services, std::
   const auto jwt = crypto::EncodedJwt::parse(token);
   if (!jwt) return Refused<std::string_view>{"not_a_jwt"};
   constexpr std::string_view kTypes[] = {"at+jwt"};
-  // The store knows when it expires; a token a moment over the edge is refused there, with everything else.
+  // Whether it has expired is asked of the store, with everything else, and not here: one that has is found
+  // like one that has not, or revoking it would depend on what is remembered. So it is judged in its last
+  // second.
+  const auto expires = jwt->unproved_claims().find_integer("exp");
+  const UnixTime at = expires && *expires <= now.seconds() ? UnixTime::from_seconds(*expires - 1) : now;
   const auto verified = crypto::verify(*jwt,
                                        {.types = kTypes,
                                         .issuer = services.settings.issuer,
@@ -35,7 +39,7 @@ Result<OwnToken, std::string_view> recognise_own_token(Services& services, std::
                                         .leeway = Seconds{0},
                                         .longest_life = Seconds{0},
                                         .require_jti = true},
-                                       services.keys.verifying_keys(), now);
+                                       services.keys.verifying_keys(), at);
   if (!verified) return Refused<std::string_view>{describe(verified.reason())};
   if (!is_ordered_id(verified->jti())) return Refused<std::string_view>{"not_ours"};
   NodeId node{std::string(verified->jti())};

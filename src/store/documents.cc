@@ -87,6 +87,18 @@ std::string write_document(const Node& node) {
     writer.add("redirect_uri", node.code->redirect_uri).add("code_challenge", node.code->code_challenge);
   }
   add_resources(writer, node.resources);
+  if (!node.passed_on.empty()) {
+    json::ArrayWriter list(writer.open("passed_on"));
+    for (const PassedOn& token : node.passed_on) {
+      json::ObjectWriter passed(list.next());
+      passed.add("client", token.client.text())
+          .add("resource", token.resource.text())
+          .add("scope", token.scope.text())
+          .add("depth", static_cast<int64_t>(token.depth))
+          .end();
+    }
+    list.end();
+  }
   if (!node.via.empty()) {
     json::ArrayWriter list(writer.open("via"));
     for (const ClientStamp& client : node.via) {
@@ -128,6 +140,12 @@ void read_document(std::string_view text, Node& node) {
                             .code_challenge = text_of(value, "code_challenge")};
   }
   node.resources = resources_of(value);
+  for (const json::Value& passed : list_of(value, "passed_on")) {
+    node.passed_on.push_back({.client = ClientId(text_of(passed, "client")),
+                              .resource = ResourceId(text_of(passed, "resource")),
+                              .scope = scopes_of(passed, "scope"),
+                              .depth = static_cast<size_t>(number_of(passed, "depth"))});
+  }
   if (const json::Value* via = value.find("via"); via != nullptr && via->array() != nullptr) {
     for (const json::Value& stamp : *via->array()) {
       node.via.push_back({.id = ClientId(text_of(stamp, "id")), .epoch = number_of(stamp, "epoch")});

@@ -214,7 +214,40 @@ bool Model::is_active(int credential) const {
 Scopes Model::told_scopes(int credential) const {
   const Credential& it = credentials[static_cast<size_t>(credential)];
   if (it.what != What::kAccess || it.scopes == 0) return it.scopes;
-  return grantable(std::nullopt, it.scopes, it, it.client, it.resource, it.chain).value_or(0);
+  if (!still_passed_on(it)) return 0;
+  if (!it.chain.empty() && it.chain.front().is_agent &&
+      !agent_accepts(it.chain.front().index, it.client, it.subject_user, it.resource))
+    return 0;
+  // No more than what is left of the token that it was passed on from (I3).
+  Scopes most = it.scopes;
+  int hop = credential;
+  while (hop != kNobody && !credentials[static_cast<size_t>(hop)].is_hop)
+    hop = credentials[static_cast<size_t>(hop)].parent;
+  if (hop != kNobody) {
+    const int above = credentials[static_cast<size_t>(hop)].parent;
+    const Scopes held = told_scopes(above);
+    Scopes reach = held;
+    const ResourceEntry& at =
+        world.resources[static_cast<size_t>(credentials[static_cast<size_t>(above)].resource)];
+    if (at.mapped_from != 0 && within(at.mapped_from, held)) reach |= at.mapped_to;
+    most &= reach;
+    if (held == 0 || most == 0) return 0;
+  }
+  return grantable(std::nullopt, most, it, it.client, it.resource, it.chain).value_or(0);
+}
+
+bool Model::still_passed_on(const Credential& credential) const {
+  for (size_t hops = 1; hops <= credential.chain.size(); ++hops) {
+    const Hop& next = credential.chain[hops - 1];
+    int from = credential.subject_agent;
+    if (hops < credential.chain.size())
+      from = credential.chain[hops].is_agent ? credential.chain[hops].index : kNobody;
+    if (from == kNobody) continue;
+    const AgentEntry& policy = world.agents[static_cast<size_t>(from)];
+    if (!has(next.is_agent ? policy.to_agents : policy.to_services, next.index)) return false;
+    if (static_cast<int>(hops) > policy.depth) return false;
+  }
+  return true;
 }
 
 int Model::root_of(int credential) const {
@@ -426,6 +459,11 @@ std::optional<Model::Issued> Model::refresh(int token, const Ask& ask) {
     if (swapped) end_family();  // D-31
     return std::nullopt;
   }
+  // D-31: the policy that allowed it must allow it still.
+  const ClientEntry& client = world.clients[static_cast<size_t>(ask.client)];
+  if (from.chain.empty() ? !client.refresh_lifetime
+                         : !world.agents[static_cast<size_t>(from.chain.front().index)].refresh_lifetime)
+    return std::nullopt;
   if (is_retry) {
     if (!is_active(from.successor)) {
       // An honest mistake in the rest of the request costs nothing; that is judged first.
@@ -485,16 +523,16 @@ std::optional<Model::Issued> Model::pass_on(int subject, const Ask& ask, bool as
   const bool is_audience = client.resource != kNobody && client.resource == from.resource;
   if (!is_audience && (as_audience || !is_holder)) return std::nullopt;  // D-61, D-81
   const int target = ask.resource == kNobody ? from.resource : ask.resource;
-  const bool consented =
-      from.consent != kNobody && has(consents[static_cast<size_t>(from.consent)].resources, target);
-  if (target != from.resource && !is_audience && !consented) return std::nullopt;
+  if (target != from.resource && !is_audience) return std::nullopt;  // I3
+  const bool is_narrowing =
+      is_holder && !as_audience && ask.proof.agent == kNobody && target == from.resource;
 
   // Who acts next. Nobody new: the holder narrows what it has (D-66).
   std::optional<Hop> next;
   if (ask.proof.agent != kNobody) {
     if (ask.proof.is_replay || !is_up_agent(ask.proof.agent)) return std::nullopt;
     next = Hop{true, ask.proof.agent};
-  } else if (as_audience || !is_holder) {
+  } else if (!is_narrowing) {
     const Hop service{false, ask.client};
     if (client.agent != kNobody)
       next = Hop{true, client.agent};
@@ -517,6 +555,7 @@ std::optional<Model::Issued> Model::pass_on(int subject, const Ask& ask, bool as
     const bool is_named = from.may_act == next;
     if (from.may_act && !is_named) return std::nullopt;  // D-73
     const bool is_same = current == next;
+    if (is_same && !is_holder && hops_left == 0) return std::nullopt;  // at another client
     // The agent that passes on: the outermost one, or the one that acts alone.
     const std::optional<int> passing =
         current ? (current->is_agent ? std::optional<int>(current->index) : std::nullopt)
@@ -550,12 +589,14 @@ std::optional<Model::Issued> Model::pass_on(int subject, const Ask& ask, bool as
   if (held == 0 && from.scopes != 0) return std::nullopt;
   Scopes reach = held;
   const ResourceEntry& at = world.resources[static_cast<size_t>(from.resource)];
-  if (is_audience && at.mapped_from != 0 && within(at.mapped_from, held)) reach |= at.mapped_to;
+  if (is_audience && !is_narrowing && at.mapped_from != 0 && within(at.mapped_from, held))
+    reach |= at.mapped_to;
   const auto scopes = grantable(ask.scopes, reach, from, ask.client, target, chain);
   if (!scopes) return std::nullopt;
 
   Credential token = from;
   token.parent = subject;
+  token.is_hop = next.has_value();
   token.client = ask.client;
   token.chain = chain;
   token.hops_left = hops_left;

@@ -98,6 +98,7 @@ struct Credential {
   What what = What::kAccess;
   int consent = kNobody;
   int parent = kNobody;  // a credential
+  bool is_hop = false;   // somebody acts on with what the parent stands for
   int subject_user = kNobody, subject_agent = kNobody, subject_client = kNobody;
   int client = 0;
   std::vector<Hop> chain;  // newest first
@@ -139,6 +140,8 @@ class Model {
   bool is_active(int credential) const;  // what introspection must say
   // Of these what nobody has lost since: what introspection tells of an access token.
   Scopes told_scopes(int credential) const;
+  // Whether each agent of the chain still passes on to the next, and so far.
+  bool still_passed_on(const Credential& credential) const;
   bool is_up_user(int i) const { return users_[static_cast<size_t>(i)].up; }
   bool is_up_agent(int i) const { return agents_[static_cast<size_t>(i)].up; }
   bool is_up_client(int i) const { return clients_[static_cast<size_t>(i)].up; }

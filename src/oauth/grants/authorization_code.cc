@@ -55,35 +55,6 @@ Answer<std::shared_ptr<const Resource>> choose_resource(store::ReadTransaction& 
   return resource;
 }
 
-// D-23: what policies said at consent, or when it was passed on, may have changed since. The agent that acts
-// is asked whom it serves; each one before it, whether it still passes on to the next.
-Answer<Fine> ask_policies_again(store::ReadTransaction& transaction, const Client& client, const Node& from,
-                                const Resource& resource) {
-  const auto& actors = from.chain.actors;
-  for (size_t i = 0; i < actors.size(); ++i) {
-    if (actors[i].kind != ActorKind::kAgent) continue;
-    const auto agent = transaction.find_agent(AgentId(actors[i].id));
-    std::string_view refusal = "agent_inactive";
-    if (agent != nullptr && i == 0)
-      refusal = why_not_allowed(*agent, client, from.subject, &resource);
-    else if (agent != nullptr)
-      refusal = agent->onward.to.allows(actors[i - 1].id) ? std::string_view{} : "onward_forbidden";
-    if (!refusal.empty()) {
-      return refuse(ErrorCode::kInvalidGrant, "actor_inactive: the agent may no longer act here", refusal);
-    }
-  }
-  return Fine{};
-}
-
-// The longest life of what was passed on, as the agents that passed it on say.
-void limit_passed_on(store::ReadTransaction& transaction, const DelegationChain& chain, Seconds& lifetime) {
-  for (size_t i = 1; i < chain.depth(); ++i) {
-    if (chain.actors[i].kind != ActorKind::kAgent) continue;
-    const auto agent = transaction.find_agent(AgentId(chain.actors[i].id));
-    if (agent != nullptr && agent->onward.lifetime) lifetime = std::min(lifetime, *agent->onward.lifetime);
-  }
-}
-
 }  // namespace
 
 Answer<Issuance> issue_from(Call& call, const TokenRequest& request, const Node& from,
@@ -92,21 +63,33 @@ Answer<Issuance> issue_from(Call& call, const TokenRequest& request, const Node&
   const Client& client = request.client.registration();
   Issuance issuance;
   issuance.resource = TRY(choose_resource(transaction, from, asked_resource));
-  TRY(ask_policies_again(transaction, client, from, *issuance.resource));
-  const ScopeSet granted = TRY(narrow(transaction, asked_scope, from.scope,
-                                      {.client = &client,
-                                       .chain = &from.chain,
-                                       .subject = &from.subject,
-                                       .resource = issuance.resource.get()}));
+  // D-23: what policies said at consent, or when it was passed on, may have changed since.
+  const Standing standing = what_stands(transaction, from, issuance.resource.get());
+  if (!standing.refused.empty()) {
+    return refuse(ErrorCode::kInvalidGrant, "actor_inactive: the agent may no longer act here",
+                  standing.refused);
+  }
+  ScopeSet granted = TRY(narrow(transaction, asked_scope, from.scope,
+                                {.client = &client,
+                                 .chain = &from.chain,
+                                 .subject = &from.subject,
+                                 .resource = issuance.resource.get()}));
+  if (!granted.is_at_most(standing.scope)) {  // taken from those it was passed on by
+    if (asked_scope)
+      return refuse(ErrorCode::kInvalidScope, describe(ScopeRefusal::kCeiling), "scope_ceiling");
+    granted.keep_only(standing.scope);
+    if (granted.empty())
+      return refuse(ErrorCode::kInvalidScope, describe(ScopeRefusal::kNothing), "scope_empty");
+  }
   Node node = child_of(from, request.access_token_id, NodeKind::kAccessToken, call.now);
   node.scope = granted;
   node.resource = issuance.resource->id;
   node.may_act = client.may_act;
   const auto grant = transaction.find_grant(from.grant);
   if (!grant) return bad_code("grant_unknown");
-  Seconds lifetime =
-      access_token_lifetime(transaction, call.settings(), client, node.chain, issuance.resource.get());
-  limit_passed_on(transaction, node.chain, lifetime);
+  const Seconds lifetime = limit_passed_on(
+      transaction, node.chain,
+      access_token_lifetime(transaction, call.settings(), client, node.chain, issuance.resource.get()));
   // A code is short-lived by itself; a refresh token's end is the end of what comes of it (I3).
   const UnixTime last =
       from.kind == NodeKind::kRefreshToken ? std::min(grant->expires_at, from.expires_at) : grant->expires_at;
@@ -125,7 +108,7 @@ namespace {
 std::optional<Node> refresh_token_for(Call& call, const TokenRequest& request, const Node& code,
                                       store::Transaction& transaction) {
   const Client& client = request.client.registration();
-  if (!code.offline || !client.may_use("refresh_token")) return std::nullopt;
+  if (!code.offline) return std::nullopt;
   const auto lifetime = refresh_token_lifetime(transaction, client, code.chain);
   const auto grant = transaction.find_grant(code.grant);
   if (!lifetime || !grant) return std::nullopt;

@@ -30,16 +30,6 @@ bool may_act_names(const json::Value& may_act, const Actor& actor, const std::st
   return true;
 }
 
-// What the parent has, plus what the audience's table says it stands for elsewhere (D-65).
-ScopeSet scopes_through(const ScopeSet& scope, const Resource* at) {
-  ScopeSet most = scope;
-  if (at == nullptr) return most;
-  for (const ScopeMapping& mapping : at->scope_map) {
-    if (scope.contains(mapping.scope)) most = most.unite(mapping.gives);
-  }
-  return most;
-}
-
 class Hop {
  public:
   Hop(Call& call, const TokenRequest& request, const HopRequest& asked, ErrorCode bad_subject,
@@ -57,9 +47,12 @@ class Hop {
     const NextActor next = TRY(find_actor());
     const DelegationChain chain = TRY(extend_chain(next));
 
-    const ScopeSet held = still_allowed(transaction_, *subject_, subject_resource_.get());
+    const Standing standing = what_stands(transaction_, *subject_, subject_resource_.get());
+    if (!standing.refused.empty()) return bad_subject("subject_" + std::string(standing.refused));
+    const ScopeSet& held = standing.scope;
     if (held.empty() && !subject_->scope.empty()) return bad_subject("subject_scope_withdrawn");
-    const ScopeSet reachable = is_audience_ ? scopes_through(held, subject_resource_.get()) : held;
+    const bool is_called = is_audience_ && !is_narrowing();
+    const ScopeSet reachable = is_called ? scopes_through(held, subject_resource_.get()) : held;
     std::optional<ScopeSet> wanted = asked_.scope;
     if (asked_.all_scopes_of_target) wanted.reset();
     const ScopeSet granted = TRY(narrow(
@@ -82,14 +75,17 @@ class Hop {
       const ClientStamp above{subject_->client, subject_->client_epoch};
       if (std::find(node.via.begin(), node.via.end(), above) == node.via.end()) node.via.push_back(above);
     }
+    if (next.actor) {
+      node.passed_on.push_back(
+          {subject_->client, subject_->resource, subject_->scope, subject_->chain.depth()});
+    }
     if (chain.depth() != subject_->chain.depth())
       node.depth_left = depth_left_after(subject_->depth_left, next.own_policy);
     node.scope = granted;
     node.resource = target_->id;
-    Seconds lifetime = access_token_lifetime(transaction_, call_.settings(), client_, chain, target_.get());
-    if (chain.depth() != subject_->chain.depth() && onward_ != nullptr && onward_->lifetime) {
-      lifetime = std::min(lifetime, *onward_->lifetime);
-    }
+    const Seconds lifetime =
+        limit_passed_on(transaction_, chain,
+                        access_token_lifetime(transaction_, call_.settings(), client_, chain, target_.get()));
     const auto end =
         usable_end(call_.now, earliest_end(call_.now, lifetime, {subject_->expires_at}));  // D-64
     if (!end) return bad_subject("subject_about_to_expire");
@@ -113,7 +109,7 @@ class Hop {
   // keeps.
   void add_refresh_token(Issuance& issuance) {
     const Node& access = issuance.access_token;
-    if (!client_.may_use("refresh_token") || access.grant.empty()) return;
+    if (access.grant.empty()) return;
     const auto grant = transaction_.find_grant(access.grant);
     const auto lifetime = refresh_token_lifetime(transaction_, client_, access.chain);
     if (!grant || !grant->offline || !lifetime) return;
@@ -121,8 +117,7 @@ class Hop {
     node.secret_hash = call_.services.keys.lookup_hash(request_.refresh_secret);
     node.resources = {target_->id};
     node.offline = true;
-    Seconds longest = std::min(*lifetime, kKeepExpired);
-    if (onward_ != nullptr && onward_->lifetime) longest = std::min(longest, *onward_->lifetime);
+    const Seconds longest = limit_passed_on(transaction_, access.chain, std::min(*lifetime, kKeepExpired));
     node.expires_at = earliest_end(call_.now, longest, {grant->expires_at});
     issuance.new_refresh_token = std::move(node);
     issuance.refresh_token =
@@ -183,19 +178,21 @@ class Hop {
     return grant != nullptr && (grant->ended_at || grant->expires_at <= call_.now);
   }
 
-  // A holder stays where its token is good, or where consent reaches; only the audience itself calls on.
+  // A holder stays where its token is good, whatever else was consented to (I3); only the audience calls on.
   Answer<Fine> find_target() {
     target_ = asked_.target == nullptr ? subject_resource_ : transaction_.find_resource(asked_.target->id);
     if (target_ == nullptr)
       return refuse(ErrorCode::kInvalidTarget, "the resource is not known here", "target_unknown");
     if (target_->id == subject_->resource || is_audience_) return Fine{};
-    if (!subject_->grant.empty()) {
-      const auto grant = transaction_.find_grant(subject_->grant);
-      const auto& consented = grant->resources;
-      if (std::find(consented.begin(), consented.end(), target_->id) != consented.end()) return Fine{};
-    }
     return refuse(ErrorCode::kInvalidTarget, "the subject_token does not reach this resource",
                   "target_widening");
+  }
+
+  // D-66: the same client makes its own token smaller, and nobody new acts. One that goes elsewhere is no
+  // smaller one: there its holder, being its audience too, calls on like any other.
+  bool is_narrowing() const {
+    return is_holder_ && !asked_.must_be_audience && asked_.actor == nullptr &&
+           target_->id == subject_->resource;
   }
 
   Answer<NextActor> find_actor() {
@@ -207,9 +204,8 @@ class Hop {
       next.own_policy = &agent.onward;
       next.reenter_after = &agent.reenter_after;
       call_.audit.agent = agent.id.text();
-    } else if (is_holder_ && !asked_.must_be_audience) {
-      // D-66: the same client narrows its own token. It stays what it was, with the chain it had; the agent
-      // that acts is asked again (D-23).
+    } else if (is_narrowing()) {
+      // It stays what it was, with the chain it had; the agent that acts is asked again (D-23).
       if (current != nullptr && current->kind == ActorKind::kAgent) {
         const auto agent = transaction_.find_agent(AgentId(current->id));
         const std::string_view refusal =
@@ -284,6 +280,11 @@ class Hop {
     // An agent that acts alone and comes back as itself adds nothing.
     if (current == nullptr && subject_agent_ != nullptr && subject_agent_->id.text() == next.actor->id)
       return subject_->chain;
+    // The agent that acts already is no further hop (D-67), but at another client it is passed on as well.
+    if (current != nullptr && current->kind == next.actor->kind && current->id == next.actor->id &&
+        !is_holder_ && subject_->depth_left < 1) {
+      return bad_actor("onward_depth_used_up");
+    }
     auto chain = extend(subject_->chain, *next.actor,
                         {.max_depth = call_.settings().max_chain_depth,
                          .onward = onward_,

@@ -101,6 +101,10 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
     return refuse(ErrorCode::kInvalidRequest, "requested_token_use must be on_behalf_of",
                   "requested_token_use");
   }
+  if (form.has("requested_token_type") && form.get("requested_token_type") != kAccessTokenTypeUrn) {  // D-77
+    return refuse(ErrorCode::kInvalidRequest, "requested_token_type is not offered",
+                  "requested_token_type_unsupported");
+  }
   const auto node = recognise_own_token(call.services, form.get("assertion"), call.now);
   if (!node) return bad_assertion("assertion: " + std::string(node.reason()));
   // D-80: an access token is not a grant by itself.

@@ -51,6 +51,9 @@ Answer<Issuance> refresh(Call& call, const TokenRequest& request, const Handle& 
     end_family(call, transaction, *node, "actor_swapped");  // D-31
   }
   if (agent.refusal != AgentRefusal::kNone) return Refused{agent.error};
+  // D-31: the policy that allowed a refresh token must allow it still.
+  if (!refresh_token_lifetime(transaction, request.client.registration(), node->chain))
+    return bad_token("refresh_not_allowed_now");
 
   Issuance issuance = TRY(issue_from(call, request, *node, resource, scope, transaction));
   name_instance(issuance, agent);
