@@ -56,7 +56,7 @@ class Drawing {
   std::string good(const std::string& text) const { return paint("32", text); }
 
   void draw_cut(const json::Value& cut) {
-    if (cut.string() != nullptr) line(bad("left out: ") + one_line(*cut.string()));
+    if (cut.string() != nullptr) line(bad("not complete: ") + one_line(*cut.string()));
   }
 
   // "active until …", "ended … because …".

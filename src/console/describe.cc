@@ -43,7 +43,12 @@ json::Value describe_node(store::ReadTransaction& transaction, const Node& node,
   out.set("issued_at", rfc3339(node.issued_at));
   out.set("expires_at", rfc3339(node.expires_at));
   const std::string_view dead = oauth::why_dead(transaction, node, now);
-  out.set("status", !dead.empty() ? "ended" : (node.spent_at ? "spent" : "active"));
+  // What was used up does not expire any more.
+  if (node.spent_at && (dead.empty() || dead == "expired")) {
+    out.set("status", "spent");
+    return out;
+  }
+  out.set("status", dead.empty() ? "active" : "ended");
   if (!dead.empty()) out.set("cause", node.ended_cause.empty() ? dead : std::string_view(node.ended_cause));
   return out;
 }

@@ -109,8 +109,8 @@ class Report {
     std::vector<std::string> keys = find();
     json::Value::Array lineages;
     if (keys.size() > question_.most_lineages) {
-      cut_.emplace_back("the newest " + std::to_string(question_.most_lineages) + " of at least " +
-                        std::to_string(keys.size()) + " lineages");
+      cut_.emplace_back("only the newest " + std::to_string(question_.most_lineages) + " of at least " +
+                        std::to_string(keys.size()) + " lineages are shown");
       keys.resize(question_.most_lineages);
     }
     size_t left = question_.most_records;

@@ -58,8 +58,8 @@ void LineageTree::read_ledger() {
   const auto nodes = consent_.is_null() ? transaction_.list_lineage(NodeId(key_), kMostNodes)
                                         : transaction_.list_grant_nodes(GrantId(key_), kMostNodes);
   if (nodes.size() == kMostNodes)
-    cut_.emplace_back("of the codes and tokens that are still kept, the oldest " +
-                      std::to_string(kMostNodes));
+    cut_.emplace_back("of the codes and tokens that are still kept, only the oldest " +
+                      std::to_string(kMostNodes) + " were read");
   for (const Node& node : nodes) {
     Branch& here = branch(node.id.text(), name_of(node.kind));
     here.described = describe_node(transaction_, node, now_);
@@ -127,6 +127,12 @@ void LineageTree::take_issue(const json::Value& record) {
   here.described.set("by", event);
   here.sequence = number_of(record, "seq");
   here.issued = {number_of(record, "time")};
+  // A code that something came of was used, also when the ledger has forgotten it; so was a refresh token.
+  if (event == "token.authorization_code" || event == "token.refresh_token") {
+    if (const auto above = branches_.find(parent);
+        above != branches_.end() && text_of(above->second.described, "status").empty())
+      above->second.described.set("status", "spent");
+  }
   const json::Value* details = record.find("details");
   if (details == nullptr) return;
   if (const auto expires = details->find_integer("expires_at")) {
@@ -277,7 +283,7 @@ void LineageTree::settle() {
   for (const std::string& id : in_order()) {  // parents first
     Branch& here = branches_.at(id);
     const std::string status = text_of(here.described, "status");
-    if (here.is_in_ledger && status != "ended") continue;  // it lives, or was used up
+    if (status == "spent" || (here.is_in_ledger && status != "ended")) continue;  // it was used up, or lives
     if (const PrincipalEnd* end = find_epoch_end(here); end != nullptr &&
                                                         (!here.expires || end->at < *here.expires) &&
                                                         (!here.ended || end->at < *here.ended)) {

@@ -250,6 +250,34 @@ TEST_F(Lineage, says_what_is_left_out) {
   const json::Value answer = ask("user=u1");
   EXPECT_EQ(lineages(answer).size(), 20u);
   ASSERT_NE(answer.find("cut"), nullptr);
+  EXPECT_EQ(*answer.find("cut"), json_of(R"(["only the newest 20 of at least 21 lineages are shown"])"));
+}
+
+TEST_F(Lineage, what_was_used_does_not_expire) {
+  const Reply flow = server.flow("ca", "a1", "r1.read offline_access");
+  const std::string grant = text_at(claims_of(flow.text("access_token")), "grant_id");
+  const Reply second = server.token("ca", {{"grant_type", "refresh_token"},
+                                           {"refresh_token", flow.text("refresh_token")},
+                                           {"actor_token", server.assertion("a1")},
+                                           {"actor_token_type", kJwtType}});
+  ASSERT_EQ(second.status, 200) << second.body;
+  const auto expect_told = [&](const char* when, const std::string& last) {
+    const json::Value tree = lineages(ask("grant=" + grant))[0];
+    std::vector<std::string> told;
+    for (const json::Value& item : *tree.find("nodes")->array()) {
+      if (text_at(item, "kind") == "access_token") continue;
+      told.push_back(text_at(item, "kind") + " " + text_at(item, "status") + text_at(item, "cause"));
+    }
+    EXPECT_EQ(told, (std::vector<std::string>{"authorization_code spent", "refresh_token spent",
+                                              "refresh_token " + last}))
+        << when;
+  };
+  expect_told("at once", "active");
+  server.clock.advance(Seconds{120});
+  expect_told("after two minutes", "active");
+  server.clock.advance(Seconds{3 * 86400});
+  purge_everything();
+  expect_told("when the ledger has forgotten", "endedexpired");
 }
 
 TEST_F(Lineage, what_is_unknown_or_not_one_question) {

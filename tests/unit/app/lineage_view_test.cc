@@ -46,7 +46,7 @@ TEST(LineageView, draws_from_the_decision_to_the_last_use) {
       "      └─ exchanged token sub < cal through planner  t2\n"
       "            read at api\n"
       "            issued T2, ended T5: grant_ended\n"
-      "left out: records before number 7 were not read\n");
+      "not complete: records before number 7 were not read\n");
 }
 
 TEST(LineageView, colours_only_where_they_are_wanted) {
