@@ -56,12 +56,10 @@ int serve(const std::string& config_path) {
     std::fprintf(stderr, "behalf serves %s on %s port %u, administration on %s\n",
                  config->settings.issuer.c_str(), config->listen.address.c_str(),
                  static_cast<unsigned>(server.port()), config->admin.unix_path.c_str());
-    for (;;) {
-      const timespec wait{kPurgeSeconds, 0};
-      if (sigtimedwait(&signals, nullptr, &wait) > 0) break;
+    for (timespec wait{kPurgeSeconds, 0}; sigtimedwait(&signals, nullptr, &wait) <= 0;) {
+      wait.tv_sec = kPurgeSeconds;
       try {
-        while (runtime.purge()) {
-        }
+        if (runtime.purge()) wait.tv_sec = 0;
       } catch (const std::exception& fault) {
         log_fault("purge", fault.what());
       }

@@ -586,27 +586,39 @@ size_t SqlTransaction::end_user_sessions(const UserId& user, UnixTime now) {
 
 // ---- What is over ----
 
+// Looks at `limit` rows from where the last call stopped, and deletes what is over: an index by the end would
+// cost every issuance, and a search without one looks at all that lives. What is written last is at the end;
+// where a row is too young to be over, those behind it are as well, and the next call begins anew.
+size_t SqlTransaction::purge_part(const Part& part, std::string& at, UnixTime before, size_t limit) {
+  size_t over = 0;
+  bool is_young = false;
+  std::string last;
+  const size_t seen = database_.query(part.look, {at, static_cast<int64_t>(limit)}, [&](const Row& row) {
+    last = row.text(0);
+    const bool is_over = row.integer(1) < before.milliseconds;
+    if (is_over) ++over;
+    is_young = !is_over && row.integer(2) >= before.milliseconds;
+  });
+  if (over > 0) over = database_.change(part.remove, {at, last, before.milliseconds});
+  at = seen < limit || is_young ? std::string{} : last;
+  return over;
+}
+
 size_t SqlTransaction::purge(UnixTime before, size_t limit) {
-  const auto most = static_cast<int64_t>(limit);
-  size_t gone = 0;
-  const auto count = [](const Row&) {};
   constexpr Statement kAssertions{
       "DELETE FROM assertions WHERE (issuer, jti) IN "
       "(SELECT issuer, jti FROM assertions WHERE expires_at < $1 LIMIT $2) RETURNING jti"};
-  gone += database_.query(kAssertions, {before.milliseconds, most}, count);
-  constexpr Statement kRequests{
-      "DELETE FROM requests WHERE id IN (SELECT id FROM requests WHERE expires_at < $1 ORDER BY id LIMIT $2) "
-      "RETURNING id"};
-  gone += database_.query(kRequests, {before.milliseconds, most}, count);
-  constexpr Statement kSessions{
-      "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY id LIMIT $2) "
-      "RETURNING id"};
-  gone += database_.query(kSessions, {before.milliseconds, most}, count);
-  constexpr Statement kNodes{
-      "DELETE FROM nodes WHERE id IN (SELECT id FROM nodes WHERE expires_at < $1 ORDER BY id LIMIT $2) "
-      "RETURNING id"};
-  gone += database_.query(kNodes, {before.milliseconds, most}, count);
-  return gone;
+  const size_t assertions =
+      database_.query(kAssertions, {before.milliseconds, static_cast<int64_t>(limit)}, [](const Row&) {});
+  constexpr Part kRequests{{"SELECT id, expires_at, 0 FROM requests WHERE id > $1 ORDER BY id LIMIT $2"},
+                           {"DELETE FROM requests WHERE id > $1 AND id <= $2 AND expires_at < $3"}};
+  constexpr Part kSessions{{"SELECT id, expires_at, 0 FROM sessions WHERE id > $1 ORDER BY id LIMIT $2"},
+                           {"DELETE FROM sessions WHERE id > $1 AND id <= $2 AND expires_at < $3"}};
+  constexpr Part kNodes{{"SELECT id, expires_at, issued_at FROM nodes WHERE id > $1 ORDER BY id LIMIT $2"},
+                        {"DELETE FROM nodes WHERE id > $1 AND id <= $2 AND expires_at < $3"}};
+  return assertions + purge_part(kRequests, writing_->purged.requests, before, limit) +
+         purge_part(kSessions, writing_->purged.sessions, before, limit) +
+         purge_part(kNodes, writing_->purged.nodes, before, limit);
 }
 
 }  // namespace behalf::store

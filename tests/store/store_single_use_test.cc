@@ -331,5 +331,52 @@ TEST_P(SingleUseStore, APurgeIsBoundedAndLeavesWhatLives) {  // 319
   EXPECT_EQ(verified_length(whole_log(store())), 1) << "the log is not purged";
 }
 
+// One call looks at so many rows, whatever lives; and comes by everything that is over in the end.
+TEST_P(SingleUseStore, APurgeLooksAtAPartAndComesRound) {
+  constexpr int kRows = 100;
+  constexpr size_t kPart = 7;
+  const auto is_over = [](int i) { return i % 10 == 9; };
+  const auto id = [](int i) { return std::to_string(1000 + i); };
+  run([&](Transaction& transaction) {
+    for (int i = 0; i < kRows; ++i) {
+      const UnixTime expires_at = is_over(i) ? UnixTime{kNow.milliseconds - 1} : kNow + Seconds{3600};
+      Node old = make_node(id(i));
+      old.issued_at = UnixTime{kNow.milliseconds - 5000};
+      old.expires_at = expires_at;
+      transaction.insert_node(old);
+      AuthorizationRequest request = make_request(id(i));
+      request.expires_at = expires_at;
+      transaction.insert_request(request);
+      Session session = make_session(id(i));
+      session.expires_at = expires_at;
+      transaction.insert_session(session);
+    }
+    Node young = make_node("2000");
+    young.issued_at = kNow;
+    transaction.insert_node(young);
+    Node behind = make_node("2001");  // written by a clock that was ahead
+    behind.issued_at = UnixTime{kNow.milliseconds - 5000};
+    behind.expires_at = UnixTime{kNow.milliseconds - 1};
+    transaction.insert_node(behind);
+  });
+  size_t gone = 0;
+  for (int part = 0; part < 2 * kRows / static_cast<int>(kPart) + 2; ++part) {
+    const size_t now_gone = purge(kNow, kPart);
+    EXPECT_LE(now_gone, 3 * 1U + 1U) << "of seven rows of each kind";
+    gone += now_gone;
+  }
+  EXPECT_EQ(gone, 3U * kRows / 10U + 1U);
+  for (int i = 0; i < kRows; ++i) {
+    EXPECT_EQ(node(id(i)) != nullptr, !is_over(i)) << i;
+    EXPECT_EQ(request(id(i)).has_value(), !is_over(i)) << i;
+    EXPECT_EQ(session(id(i)).has_value(), !is_over(i)) << i;
+  }
+  EXPECT_NE(node("2000"), nullptr);
+  EXPECT_EQ(node("2001"), nullptr);
+  // What becomes old later is found by a later round.
+  for (int part = 0; part < 20; ++part) gone += purge(kNow + Seconds{7200}, kPart);
+  EXPECT_EQ(gone, 3U * kRows + 2U);
+}
+
 }  // namespace
 }  // namespace behalf::test
