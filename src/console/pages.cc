@@ -68,7 +68,7 @@ ConsentPage consent_view(const oauth::Offer& offer) {
     }
   }
   page.longest = offer.lifetime;
-  page.works_while_away = offer.request.offline;
+  page.works_while_away = offer.offline;
   page.purpose = offer.purpose;
   return page;
 }

@@ -81,6 +81,10 @@ Answer<Offer> make_offer(store::ReadTransaction& transaction, const Settings& se
   } else {
     offer.onward_depth = static_cast<int>(settings.max_chain_depth);
   }
+  DelegationChain chain;  // as the code will have it
+  if (offer.agent != nullptr)
+    chain.actors.push_back({ActorKind::kAgent, offer.agent->id.text(), offer.agent->epoch});
+  offer.offline = request.offline && refresh_token_lifetime(transaction, *offer.client, chain);
   if (offer.user->entitlements) offer.scopes = offer.scopes.intersect(*offer.user->entitlements);
   ScopeSet known;
   for (const ResourceId& id : request.resources) {
@@ -116,7 +120,7 @@ std::optional<Grant> covering_grant(store::ReadTransaction& transaction, const O
     if (grant.client != request.client || grant.agent != request.agent || grant.redirect_host != host)
       continue;
     if (!request.scopes.is_at_most(grant.scopes)) continue;
-    if (request.offline && !grant.offline) continue;
+    if (offer.offline && !grant.offline) continue;
     if (!offer.purpose.empty() && grant.purpose != offer.purpose) continue;
     const bool covers_resources =
         std::all_of(request.resources.begin(), request.resources.end(), [&](const ResourceId& resource) {
@@ -150,7 +154,7 @@ Grant make_grant(const Offer& offer, const Decided& decided, GrantId id, UnixTim
   for (const auto& resource : offer.resources) grant.resources.push_back(resource->id);
   grant.redirect_host = display_host(offer.request.redirect_uri);
   grant.purpose = offer.purpose;
-  grant.offline = offer.request.offline;
+  grant.offline = offer.offline;  // what the page said, also where a later hop could have one
   grant.onward_depth = decided.onward ? offer.onward_depth : 0;
   json::Value::Array shown;
   for (const auto& resource : offer.resources) {
@@ -188,7 +192,7 @@ void issue_code(Call& call, store::Transaction& transaction, const Offer& offer,
   }
   node.scope = scopes;
   node.resources = offer.request.resources;
-  node.offline = offer.request.offline && grant.offline;
+  node.offline = offer.offline && grant.offline;
   node.sign_in = sign_in;
   node.code =
       CodeBinding{.redirect_uri = offer.request.redirect_uri, .code_challenge = offer.request.code_challenge};

@@ -25,8 +25,9 @@ struct Offer {
   ScopeSet already_given;                 // of those, what a live grant to the same client and agent has
   std::vector<std::string> onward_names;  // to whom the agent may pass on, in words
   int onward_depth = 0;
-  std::string purpose;  // of the intent, in the registry's words; empty: none
-  Seconds lifetime;     // of the consent
+  bool offline = false;  // asked for, and a refresh token would come of it
+  std::string purpose;   // of the intent, in the registry's words; empty: none
+  Seconds lifetime;      // of the consent
 
   // Changes whenever anything shown changes: a decision on an older page is refused (I6).
   std::string fingerprint() const;
