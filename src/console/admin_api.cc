@@ -509,11 +509,11 @@ Task<http::Response> AdminApi::list_grants(http::Form query) {
   store::GrantFilter filter{.user = std::string(query.get("user")),
                             .client = std::string(query.get("client")),
                             .agent = std::string(query.get("agent")),
-                            .live_only = query.get("live") == "1",
                             .limit = limit_of(query, 200)};
   json::Value::Array list;
   const UnixTime now = services_.clock.now();
   co_await services_.store.read([&](store::ReadTransaction& transaction) {
+  if (query.get("live") == "1") filter.live_at = now;
     for (const Grant& grant : transaction.list_grants(filter))
       list.push_back(describe_grant(transaction, grant, now));
   });

@@ -37,10 +37,7 @@ Task<http::Response> FrontChannel::show_consent(http::Request& http_request) {
     Visitor visitor = co_await who(call);
     const std::string id(form ? form->get(field::kRequest) : "");
     const auto request = co_await load_request(call, id, visitor);
-    if (!request)
-      co_return co_await refuse_with_page(
-          call, error(ErrorCode::kInvalidRequest, "This request has ended, or was opened in another browser.",
-                      "request_unusable"));
+    if (!request) co_return co_await refuse_unusable(call, request.reason());
     if (needs_sign_in(*request, visitor.session)) {
       co_return http::redirect(path("/login") + "?request=" + request->id.text());
     }
@@ -77,7 +74,7 @@ Task<http::Response> FrontChannel::show_consent(http::Request& http_request) {
 Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
   return oauth::answer(services_, http_request, "consent", [this](Call& call) -> Task<http::Response> {
     auto form = oauth::read_form(call.request, {field::kScope});
-    if (!form) co_return co_await refuse_with_page(call, form.reason());
+    if (!form) co_return co_await refuse_unreadable(call, form.reason(), "Your answer was not taken.");
     const Visitor visitor = co_await who(call);
     const std::string id(form->get(field::kRequest));
     const std::string proof =
@@ -85,17 +82,11 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
     const std::string_view sent = form->get(field::kCsrf);
     if (!visitor.session || !is_from_our_pages(call.request, services_.settings.issuer) ||
         sent.size() <= proof.size() || !constant_time_equal(sent.substr(0, proof.size()), proof)) {
-      co_return co_await refuse_with_page(
-          call,
-          error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"),
-          403);
+      co_return co_await refuse_form(call, "Your answer was not taken.");
     }
     const std::string shown(sent.substr(proof.size() + 1));
     const auto request = co_await load_request(call, id, visitor);
-    if (!request)
-      co_return co_await refuse_with_page(
-          call, error(ErrorCode::kInvalidRequest, "This request has ended, or was opened in another browser.",
-                      "request_unusable"));
+    if (!request) co_return co_await refuse_unusable(call, request.reason());
     if (needs_sign_in(*request, visitor.session))
       co_return http::redirect(path("/login") + "?request=" + request->id.text());
     const oauth::ReturnAddress to = oauth::return_address(*request);
@@ -110,15 +101,15 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
     }
     const oauth::Handle code{NodeId(call.new_id()), make_secret_text(services_.random)};
     const GrantId grant_id(call.new_id());
-    enum class Result { kAllowed, kRefused, kGone, kChanged };
-    Result result = Result::kGone;
+    enum class Outcome { kAllowed, kRefused, kGone, kChanged, kSignedOut };
+    Outcome result = Outcome::kGone;
     OAuthError refusal;
     auto pending = call.commit([&](store::Transaction& transaction) {
       const auto session = transaction.find_session(visitor.session->id);
       auto offer = oauth::make_offer(transaction, services_.settings, *request, *visitor.session, call.now);
       const auto refuse_now = [&](OAuthError why) {
         // The refusal is final for this request, whatever button comes next.
-        result = transaction.complete_request(request->id, call.now) ? Result::kRefused : Result::kGone;
+        result = transaction.complete_request(request->id, call.now) ? Outcome::kRefused : Outcome::kGone;
         refusal = std::move(why);
         call.deny(refusal);
       };
@@ -128,7 +119,7 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
                    : oauth::actor_error(services_.settings.error_dialect, oauth::ActorError::kDenied, reason);
       };
       if (!session || session->ended_at) {
-        result = Result::kGone;
+        result = Outcome::kSignedOut;
         return call.deny(error(ErrorCode::kAccessDenied, "", "session_ended"));
       }
       if (!allow) {
@@ -137,14 +128,14 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
       }
       if (!offer) return refuse_now(offer.reason());
       if (!constant_time_equal(shown, seal("shown", visitor.session->id.text(), offer->fingerprint()))) {
-        result = Result::kChanged;
+        result = Outcome::kChanged;
         return call.deny(error(ErrorCode::kAccessDenied, "", "page_out_of_date"));
       }
       // Only what was offered can be given, whatever the form says (D-36).
       const ScopeSet given = ticked.intersect(offer->scopes);
       if (given.empty()) return refuse_now(said_no("nothing_ticked"));
       if (!transaction.complete_request(request->id, call.now)) {
-        result = Result::kGone;
+        result = Outcome::kGone;
         return call.deny(error(ErrorCode::kInvalidRequest, "", "request_completed_before"));
       }
       call.audit.event = "consent.allow";
@@ -160,26 +151,29 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
       call.audit.details.set("text_version", templates_.consent_version());
       call.audit.details.set("locale", Templates::kLocale);
       call.audit.details.set("onward_depth", grant.onward_depth);
-      result = Result::kAllowed;
+      result = Outcome::kAllowed;
     });
     co_await pending.durable();
     switch (result) {
-      case Result::kAllowed:
+      case Outcome::kAllowed:
         services_.limits.refund(oauth::Limits::Kind::kPrompt, {prompt_name(visitor.session, *request)});
         co_return respond(to, oauth::success_parameters(services_.settings, to,
                                                         oauth::write_handle(oauth::kCodePrefix, code)));
-      case Result::kRefused:
+      case Outcome::kRefused:
         co_return respond(to, oauth::error_parameters(services_.settings, to, refusal));
-      case Result::kChanged:
+      case Outcome::kChanged:
         co_return http::redirect(path("/consent") + "?request=" + request->id.text());
-      case Result::kGone:
+      case Outcome::kSignedOut:
+        co_return http::redirect(path("/login") + "?request=" + request->id.text());
+      case Outcome::kGone:
         break;
     }
-    co_return page(400,
-                   templates_.render(ErrorPage{.title = "This request has ended",
-                                               .message = "It was decided already, or your session ended.",
-                                               .hint = "Go back to the app you came from and start again.",
-                                               .reference = call.audit.request_id}));
+    Words words = words_for(Unusable::kAnswered);
+    co_return page(400, templates_.render(ErrorPage{.title = std::move(words.title),
+                                                    .message = std::move(words.message),
+                                                    .hint = std::move(words.hint),
+                                                    .reference = call.audit.request_id,
+                                                    .link = std::move(words.link)}));
   });
 }
 

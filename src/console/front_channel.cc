@@ -76,17 +76,91 @@ http::Response FrontChannel::respond(const oauth::ReturnAddress& to,
   return response;
 }
 
-Task<http::Response> FrontChannel::refuse_with_page(Call& call, OAuthError refusal, int status) {
+Task<http::Response> FrontChannel::refuse_with_page(Call& call, OAuthError refusal, Words words, int status) {
   co_await oauth::record_refusal(call, refusal);
-  http::Response response =
-      page(status, templates_.render(ErrorPage{
-                       .title = "This request cannot go on",
-                       .message = refusal.description,
-                       .hint = "Nothing was allowed. Go back to the app you came from and start again.",
-                       .reference = call.audit.request_id}));
+  // A name that somebody sent has no place on a page of ours.
+  const std::string detail =
+      refusal.reason == "repeated_parameter" ? "a parameter is sent more than once" : refusal.description;
+  http::Response response = page(status, templates_.render(ErrorPage{.title = std::move(words.title),
+                                                                     .message = std::move(words.message),
+                                                                     .hint = std::move(words.hint),
+                                                                     .reference = call.audit.request_id,
+                                                                     .detail = detail,
+                                                                     .link = std::move(words.link)}));
   if (refusal.retry_after.count > 0)
     response.headers.set("Retry-After", std::to_string(refusal.retry_after.count));
   co_return response;
+}
+
+// A request that has no address to go back to. It was never kept, so it has allowed nothing.
+Task<http::Response> FrontChannel::refuse_request(Call& call, OAuthError refusal) {
+  Words words{.title = "This request cannot go on",
+              .message = "The app that sent you here made a request that cannot be answered.",
+              .hint =
+                  "Nothing was allowed. Go back to the app you came from. If this happens again, tell the "
+                  "people who make it.",
+              .link = {}};
+  const std::string& reason = refusal.reason;
+  if (reason == "client_unknown" || reason == "client_id_missing") {
+    words.message = "The app that sent you here is not known, or no longer active.";
+  } else if (reason == "grant_type_not_registered") {
+    words.message = "The app that sent you here is not set up to ask people for permission.";
+  } else if (reason == "redirect_uri_unregistered" || reason == "redirect_uri_missing") {
+    words.message =
+        "The app that sent you here does not say where the answer goes, or names an address that is not "
+        "registered for it. It may be set up wrongly, or somebody may be pretending to be that app.";
+  } else if (reason == "request_uri_foreign") {
+    words.message = "The app that sent you here used a link that is not one of ours.";
+  }
+  co_return co_await refuse_with_page(call, std::move(refusal), std::move(words));
+}
+
+Task<http::Response> FrontChannel::refuse_unreadable(Call& call, OAuthError refusal,
+                                                     std::string_view not_done) {
+  Words words{.title = "This did not reach us whole",
+              .message = "What your browser sent could not be read. " + std::string(not_done),
+              .hint = "Go back, load the page again and repeat what you did.",
+              .link = {}};
+  co_return co_await refuse_with_page(call, std::move(refusal), std::move(words));
+}
+
+Task<http::Response> FrontChannel::refuse_form(Call& call, std::string_view not_done) {
+  Words words{.title = "This form was not taken",
+              .message = "It did not come from our page, or the page was too old. " + std::string(not_done),
+              .hint = "Go back to the app you came from and start again.",
+              .link = {}};
+  co_return co_await refuse_with_page(call, error(ErrorCode::kAccessDenied, "", "csrf"), std::move(words),
+                                      403);
+}
+
+FrontChannel::Words FrontChannel::words_for(Unusable why) const {
+  Link my_agents{.text = "My agents", .url = path("/agents")};
+  switch (why) {
+    case Unusable::kAnswered:
+      return {.title = "This request is answered",
+              .message =
+                  "You have already answered this request, or it was ended for you. A request is "
+                  "answered once. What you allow is listed under My agents.",
+              .hint = "",
+              .link = std::move(my_agents)};
+    case Unusable::kTooOld:  // only an answer makes a grant
+      return {.title = "This request is too old",
+              .message = "It was not answered in time, so it has allowed nothing.",
+              .hint = "Go back to the app you came from and start again.",
+              .link = {}};
+    case Unusable::kUnknown:
+      break;
+  }
+  return {
+      .title = "This request cannot go on",
+      .message = "It has ended, or was opened in another browser. What you allow is listed under My agents.",
+      .hint = "To allow something new, go back to the app you came from and start again.",
+      .link = std::move(my_agents)};
+}
+
+Task<http::Response> FrontChannel::refuse_unusable(Call& call, Unusable why) {
+  co_return co_await refuse_with_page(call, error(ErrorCode::kInvalidRequest, "", "request_unusable"),
+                                      words_for(why));
 }
 
 Task<http::Response> FrontChannel::refuse_to_client(Call& call, const oauth::ReturnAddress& to,
@@ -125,7 +199,7 @@ Task<http::Response> FrontChannel::authorize(http::Request& http_request) {
       if (!body) {
         form = http::Form::parse(call.request.body);
         if (!form || body.reason().reason != "repeated_parameter")
-          co_return co_await refuse_with_page(call, body.reason());
+          co_return co_await refuse_request(call, body.reason());
       } else {
         form = std::move(*body);
       }
@@ -133,7 +207,7 @@ Task<http::Response> FrontChannel::authorize(http::Request& http_request) {
       form = http::Form::parse(call.request.query);
     }
     if (!form)
-      co_return co_await refuse_with_page(
+      co_return co_await refuse_request(
           call, error(ErrorCode::kInvalidRequest, "the request is not well-formed", "malformed_query"));
     Visitor visitor = co_await who(call);
     if (form->has("request_uri")) co_return co_await open_pushed(call, *form, visitor);
@@ -141,7 +215,7 @@ Task<http::Response> FrontChannel::authorize(http::Request& http_request) {
     auto read = oauth::read_authorization_request(call, *form, oauth::Channel::kBrowser);
     if (!read) {
       const oauth::AuthorizationRefusal& refusal = read.reason();
-      if (!refusal.return_to) co_return co_await refuse_with_page(call, refusal.error);
+      if (!refusal.return_to) co_return co_await refuse_request(call, refusal.error);
       co_return co_await refuse_to_client(call, *refusal.return_to, refusal.error);
     }
     AuthorizationRequest request = std::move(*read);
@@ -157,7 +231,7 @@ Task<http::Response> FrontChannel::open_pushed(Call& call, const http::Form& for
   const std::string_view uri = form.get("request_uri");
   for (const std::string_view name : {"client_id", "request_uri"}) {
     if (form.all(name).size() > 1) {
-      co_return co_await refuse_with_page(
+      co_return co_await refuse_request(
           call,
           error(ErrorCode::kInvalidRequest, "a parameter is sent more than once", "repeated_parameter"));
     }
@@ -167,7 +241,7 @@ Task<http::Response> FrontChannel::open_pushed(Call& call, const http::Form& for
   if (!handle) {
     // A request_uri elsewhere is never fetched (RFC 9101 §10.4).
     const bool is_ours = uri.starts_with(oauth::kRequestUriPrefix);
-    co_return co_await refuse_with_page(
+    co_return co_await refuse_request(
         call, error(is_ours ? ErrorCode::kInvalidRequestUri : ErrorCode::kRequestUriNotSupported,
                     "this link is not one of ours", "request_uri_foreign"));
   }
@@ -206,12 +280,20 @@ Task<http::Response> FrontChannel::open_pushed(Call& call, const http::Form& for
   });
   co_await pending.durable();
   if (!reason.empty()) {
-    co_return page(400,
-                   templates_.render(ErrorPage{
-                       .title = "This link no longer works",
-                       .message = "It was used already, has expired, or belongs to another app or browser.",
-                       .hint = "Nothing was allowed. Go back to the app you came from and start again.",
-                       .reference = call.audit.request_id}));
+    const bool is_answered = reason == "request_uri_used" && !request->browser_hash.empty() &&
+                             constant_time_equal(request->browser_hash, visitor.browser_hash);
+    Words words = words_for(is_answered ? Unusable::kAnswered : Unusable::kUnknown);
+    if (!is_answered) {
+      words.title = "This link no longer works";
+      words.message =
+          "It was used already, has expired, or belongs to another app or browser. What you allow is listed "
+          "under My agents.";
+    }
+    co_return page(400, templates_.render(ErrorPage{.title = std::move(words.title),
+                                                    .message = std::move(words.message),
+                                                    .hint = std::move(words.hint),
+                                                    .reference = call.audit.request_id,
+                                                    .link = std::move(words.link)}));
   }
   Call next(services_, call.request, "authorize");
   co_return co_await advance(next, *request, visitor);
@@ -237,8 +319,15 @@ Task<http::Response> FrontChannel::advance(Call& call, const AuthorizationReques
   const std::string prompt = prompt_name(visitor.session, request);
   if (!visitor.session) {
     // Kept on disk for whoever asks: not without end.
-    if (const auto wait = limits.wait(oauth::Limits::Kind::kOpenRequest, {network}))
-      co_return co_await refuse_with_page(call, oauth::too_many_requests(*wait, "limit_open_requests"), 429);
+    if (const auto wait = limits.wait(oauth::Limits::Kind::kOpenRequest, {network})) {
+      Words words{.title = "Too many requests",
+                  .message = "Too many requests came from your network without anybody signing in. Wait " +
+                             in_words(*wait) + " before you try again.",
+                  .hint = "Nothing was allowed.",
+                  .link = {}};
+      co_return co_await refuse_with_page(call, oauth::too_many_requests(*wait, "limit_open_requests"),
+                                          std::move(words), 429);
+    }
   }
   std::optional<Grant> covering;
   std::optional<oauth::Offer> offer;
@@ -319,18 +408,21 @@ Task<http::Response> FrontChannel::answer_with_code(Call& call, const oauth::Off
       to, oauth::success_parameters(services_.settings, to, oauth::write_handle(oauth::kCodePrefix, code)));
 }
 
-// The stored request, if this browser is the one it is bound to and it is still open.
-Task<std::optional<AuthorizationRequest>> FrontChannel::load_request(Call& call, std::string_view id,
-                                                                     const Visitor& visitor) {
+// The stored request, if this browser is the one it is bound to and it is still open; else why it is not.
+Task<Result<AuthorizationRequest, FrontChannel::Unusable>> FrontChannel::load_request(
+    Call& call, std::string_view id, const Visitor& visitor) {
   std::optional<AuthorizationRequest> request;
-  if (!is_ordered_id(id)) co_return request;
-  co_await services_.store.read(
-      [&](store::ReadTransaction& transaction) { request = transaction.find_request(RequestId(id)); });
-  const bool usable = request && !request->browser_hash.empty() &&
-                      constant_time_equal(request->browser_hash, visitor.browser_hash) &&
-                      !request->completed_at && request->expires_at > call.now;
-  if (!usable) request.reset();
-  co_return request;
+  if (is_ordered_id(id)) {
+    co_await services_.store.read(
+        [&](store::ReadTransaction& transaction) { request = transaction.find_request(RequestId(id)); });
+  }
+  // Only the browser that it is bound to is told more.
+  if (!request || request->browser_hash.empty() ||
+      !constant_time_equal(request->browser_hash, visitor.browser_hash))
+    co_return Refused{Unusable::kUnknown};
+  if (request->completed_at) co_return Refused{Unusable::kAnswered};
+  if (request->expires_at <= call.now) co_return Refused{Unusable::kTooOld};
+  co_return std::move(*request);
 }
 
 http::Response FrontChannel::home() const {

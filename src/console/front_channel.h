@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "base/result.h"
 #include "base/task.h"
 #include "console/session.h"
 #include "console/templates.h"
@@ -32,6 +33,14 @@ class FrontChannel {
 
  private:
   struct Visitor;
+  // What a page says to the person, in whole sentences: only what is known to be true.
+  struct Words {
+    std::string title;
+    std::string message;
+    std::string hint;
+    std::optional<Link> link;
+  };
+  enum class Unusable { kUnknown, kAnswered, kTooOld };
 
   Task<Visitor> who(oauth::Call& call);
   Task<http::Response> advance(oauth::Call& call, const AuthorizationRequest& request,
@@ -41,9 +50,20 @@ class FrontChannel {
   Task<http::Response> refuse_to_client(oauth::Call& call, const oauth::ReturnAddress& to,
                                         oauth::OAuthError error);
   Task<http::Response> open_pushed(oauth::Call& call, const http::Form& form, const Visitor& visitor);
-  Task<std::optional<AuthorizationRequest>> load_request(oauth::Call& call, std::string_view id,
-                                                         const Visitor& visitor);
-  Task<http::Response> refuse_with_page(oauth::Call& call, oauth::OAuthError error, int status = 400);
+  Task<Result<AuthorizationRequest, Unusable>> load_request(oauth::Call& call, std::string_view id,
+                                                            const Visitor& visitor);
+  Task<http::Response> refuse_with_page(oauth::Call& call, oauth::OAuthError error, Words words,
+                                        int status = 400);
+  Task<http::Response> refuse_request(oauth::Call& call, oauth::OAuthError error);
+  Task<http::Response> refuse_unusable(oauth::Call& call, Unusable why);
+  // A form that cannot be read, or is none of ours; `not_done` is one sentence.
+  Task<http::Response> refuse_unreadable(oauth::Call& call, oauth::OAuthError error,
+                                         std::string_view not_done);
+  Task<http::Response> refuse_form(oauth::Call& call, std::string_view not_done);
+  Words words_for(Unusable why) const;
+  // Why a form of "my agents" is not taken; nothing: it is.
+  std::optional<Words> why_not_taken(oauth::Call& call, const Visitor& visitor, const http::Form& form,
+                                     bool is_sign_out) const;
   Task<http::Response> end_my_grants(oauth::Call& call, bool whole_agent);
 
   http::Response page(int status, std::string html, std::string_view form_target = {}) const;

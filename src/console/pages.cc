@@ -8,6 +8,11 @@
 namespace behalf::console {
 namespace {
 
+// Of what no longer lives, so many are shown: the newest.
+constexpr size_t kMostEnded = 200;
+// How long the page says what was just done: somebody who comes back later does not read it again.
+constexpr Seconds kJustNow{120};
+
 AgentFacts facts_of(const Agent& agent) {
   return {.name = agent.name,
           .publisher = agent.publisher,
@@ -17,7 +22,7 @@ AgentFacts facts_of(const Agent& agent) {
 }
 
 std::string in_plain_words(std::string_view cause) {
-  if (cause == "revoked_by_person") return "You took it back";
+  if (cause == kByPerson) return "You took it back";
   if (cause == "revoked_by_operator") return "The operator ended it";
   if (cause == "grant_expired") return "Its time was over";
   if (cause == "agent_suspended" || cause == "agent_inactive") return "The agent was stopped";
@@ -36,6 +41,61 @@ Onward onward_of(store::ReadTransaction& transaction, const Grant& grant, const 
       onward.agents.push_back(client->name);
   }
   return onward;
+}
+
+std::vector<ResourceFacts> facts_of(store::ReadTransaction& transaction,
+                                    const std::vector<ResourceId>& resources) {
+  std::vector<ResourceFacts> facts;
+  for (const ResourceId& id : resources) {
+    const auto resource = transaction.find_resource(id);
+    facts.push_back({.name = resource == nullptr ? id.text() : resource->name, .identifier = id.text()});
+  }
+  return facts;
+}
+
+AgentEntry& entry_of(std::vector<AgentEntry>& entries, store::ReadTransaction& transaction,
+                     const AgentId& id) {
+  const auto at = std::find_if(entries.begin(), entries.end(), [&](const AgentEntry& entry) {
+    return entry.agent ? entry.agent->id == id.text() : id.empty();
+  });
+  if (at != entries.end()) return *at;
+  AgentEntry& entry = entries.emplace_back();
+  if (id.empty()) return entry;
+  const auto agent = transaction.find_agent(id);
+  // A deleted agent keeps its id: what it was allowed stays visible.
+  entry.agent =
+      agent != nullptr
+          ? facts_of(*agent)
+          : AgentFacts{.name = id.text(), .publisher = "", .owner = "", .id = id.text(), .description = ""};
+  return entry;
+}
+
+void add_to(std::vector<AgentEntry>& entries, store::ReadTransaction& transaction, const Grant& grant,
+            UnixTime now) {
+  const auto client = transaction.find_client(grant.client);
+  const auto agent = grant.agent.empty() ? nullptr : transaction.find_agent(grant.agent);
+  DelegationEntry delegation;
+  delegation.id = grant.id.text();
+  delegation.client_name = client == nullptr ? grant.client.text() : client->name;
+  delegation.client_id = grant.client.text();
+  delegation.resources = facts_of(transaction, grant.resources);
+  if (grant.shown.array() != nullptr) {
+    for (const json::Value& item : *grant.shown.array()) {
+      const std::string* title = item.find_string("title");
+      if (title != nullptr) delegation.scopes.push_back(*title);
+    }
+  }
+  delegation.given_at = grant.created_at;
+  delegation.last_used_at = grant.last_used_at;
+  delegation.ends_at = grant.ended_at ? *grant.ended_at : grant.expires_at;
+  const std::string_view dead = oauth::why_dead(transaction, grant, now);
+  if (!dead.empty())
+    delegation.ended_because =
+        in_plain_words(grant.ended_cause.empty() ? dead : std::string_view(grant.ended_cause));
+  delegation.works_while_away = grant.offline;
+  delegation.purpose = grant.purpose;
+  delegation.onward = onward_of(transaction, grant, agent.get());
+  entry_of(entries, transaction, grant.agent).delegations.push_back(std::move(delegation));
 }
 
 }  // namespace
@@ -73,64 +133,70 @@ ConsentPage consent_view(const oauth::Offer& offer) {
   return page;
 }
 
-std::vector<AgentEntry> agent_entries(store::ReadTransaction& transaction, const UserId& user, UnixTime now) {
-  std::vector<AgentEntry> entries;
-  std::vector<std::string> order;
-  std::vector<Grant> live;  // shown already: what was allowed twice is shown once, as it was last
-  for (const Grant& grant : transaction.list_grants(
-           {.user = user.text(), .client = {}, .agent = {}, .live_only = false, .limit = 200})) {
-    if (oauth::why_dead(transaction, grant, now).empty()) {
-      if (std::any_of(live.begin(), live.end(),
-                      [&](const Grant& shown) { return allow_the_same(shown, grant); }))
-        continue;
-      live.push_back(grant);
-    }
-    auto at = std::find(order.begin(), order.end(), grant.agent.text());
-    if (at == order.end()) {
-      order.push_back(grant.agent.text());
-      entries.emplace_back();
-      at = order.end() - 1;
-      if (!grant.agent.empty()) {
-        const auto agent = transaction.find_agent(grant.agent);
-        // A deleted agent keeps its id: what it was allowed stays visible.
-        entries.back().agent = agent != nullptr ? facts_of(*agent)
-                                                : AgentFacts{.name = grant.agent.text(),
-                                                             .publisher = "",
-                                                             .owner = "",
-                                                             .id = grant.agent.text(),
-                                                             .description = ""};
-      }
-    }
-    AgentEntry& entry = entries[static_cast<size_t>(at - order.begin())];
-    const auto client = transaction.find_client(grant.client);
-    const auto agent = grant.agent.empty() ? nullptr : transaction.find_agent(grant.agent);
-    DelegationEntry delegation;
-    delegation.id = grant.id.text();
-    delegation.client_name = client == nullptr ? grant.client.text() : client->name;
-    delegation.client_id = grant.client.text();
-    for (const ResourceId& id : grant.resources) {
-      const auto resource = transaction.find_resource(id);
-      delegation.resources.push_back(resource == nullptr ? id.text() : resource->name);
-    }
-    if (grant.shown.array() != nullptr) {
-      for (const json::Value& item : *grant.shown.array()) {
-        const std::string* title = item.find_string("title");
-        if (title != nullptr) delegation.scopes.push_back(*title);
-      }
-    }
-    delegation.given_at = grant.created_at;
-    delegation.last_used_at = grant.last_used_at;
-    delegation.ends_at = grant.ended_at ? *grant.ended_at : grant.expires_at;
-    const std::string_view dead = oauth::why_dead(transaction, grant, now);
-    if (!dead.empty())
-      delegation.ended_because =
-          in_plain_words(grant.ended_cause.empty() ? dead : std::string_view(grant.ended_cause));
-    delegation.onward = onward_of(transaction, grant, agent.get());
-    entry.delegations.push_back(std::move(delegation));
+MyGrants my_grants(store::ReadTransaction& transaction, const UserId& user, UnixTime now) {
+  MyGrants mine;
+  std::vector<Grant> live;  // what was allowed twice is shown once, as it was last
+  std::vector<Grant> ended;
+  for (Grant& grant : transaction.list_grants(
+           {.user = user.text(), .client = {}, .agent = {}, .live_at = now, .limit = SIZE_MAX})) {
+    if (!oauth::why_dead(transaction, grant, now).empty())
+      ended.push_back(std::move(grant));
+    else if (std::none_of(live.begin(), live.end(),
+                          [&](const Grant& shown) { return allow_the_same(shown, grant); }))
+      live.push_back(std::move(grant));
   }
-  std::stable_partition(entries.begin(), entries.end(),
+  for (Grant& grant : transaction.list_grants(
+           {.user = user.text(), .client = {}, .agent = {}, .over_at = now, .limit = kMostEnded + 1})) {
+    ended.push_back(std::move(grant));
+  }
+  std::sort(ended.begin(), ended.end(),
+            [](const Grant& one, const Grant& other) { return one.id.text() > other.id.text(); });
+  if (ended.size() > kMostEnded) {
+    ended.resize(kMostEnded);
+    mine.ended_shown = kMostEnded;
+  }
+  // The living first: whoever can act stands above those who no longer can.
+  for (const Grant& grant : live) add_to(mine.agents, transaction, grant, now);
+  for (const Grant& grant : ended) add_to(mine.agents, transaction, grant, now);
+  std::stable_partition(mine.agents.begin(), mine.agents.end(),
                         [](const AgentEntry& entry) { return entry.agent.has_value(); });
-  return entries;
+  return mine;
+}
+
+std::optional<TakenBack> just_taken_back(store::ReadTransaction& transaction, const UserId& user,
+                                         const GrantId& id, UnixTime now) {
+  const auto grant = transaction.find_grant(id);
+  if (grant == nullptr || grant->user != user || !grant->ended_at || grant->ended_cause != kByPerson ||
+      *grant->ended_at + kJustNow <= now)
+    return std::nullopt;
+  TakenBack taken_back;
+  const auto client = transaction.find_client(grant->client);
+  if (grant->agent.empty()) {
+    taken_back.from = client == nullptr ? grant->client.text() : client->name;
+  } else {
+    const auto agent = transaction.find_agent(grant->agent);
+    taken_back.from = agent == nullptr ? grant->agent.text() : agent->name;
+  }
+  const auto note = [&](std::vector<std::string>& names, const Grant& of) {
+    for (const ResourceFacts& resource : facts_of(transaction, of.resources)) {
+      if (std::find(names.begin(), names.end(), resource.name) == names.end()) names.push_back(resource.name);
+    }
+  };
+  std::vector<Grant> live;
+  for (Grant& other :
+       transaction.list_grants({.user = user.text(), .client = {}, .agent = {}, .limit = SIZE_MAX})) {
+    if (other.agent != grant->agent || (grant->agent.empty() && other.client != grant->client)) continue;
+    if (other.ended_at == grant->ended_at && other.ended_cause == kByPerson) {
+      note(taken_back.lost, other);
+    } else if (oauth::why_dead(transaction, other, now).empty() &&
+               std::none_of(live.begin(), live.end(),
+                            [&](const Grant& known) { return allow_the_same(known, other); })) {
+      note(taken_back.kept, other);
+      live.push_back(std::move(other));
+    }
+  }
+  taken_back.still = live.size();
+  return taken_back;
 }
 
 }  // namespace behalf::console

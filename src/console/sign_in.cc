@@ -41,10 +41,7 @@ Task<http::Response> FrontChannel::show_login(http::Request& http_request) {
     const std::string id(form ? form->get(field::kRequest) : "");
     if (id.empty()) co_return login_page(call, visitor, nullptr, {}, {}, 200);
     const auto request = co_await load_request(call, id, visitor);
-    if (!request)
-      co_return co_await refuse_with_page(
-          call, error(ErrorCode::kInvalidRequest, "This request has ended, or was opened in another browser.",
-                      "request_unusable"));
+    if (!request) co_return co_await refuse_unusable(call, request.reason());
     co_return login_page(call, visitor, &*request, {}, {}, 200);
   });
 }
@@ -52,24 +49,19 @@ Task<http::Response> FrontChannel::show_login(http::Request& http_request) {
 Task<http::Response> FrontChannel::login(http::Request& http_request) {
   return oauth::answer(services_, http_request, "login", [this](Call& call) -> Task<http::Response> {
     auto form = oauth::read_form(call.request, {});
-    if (!form) co_return co_await refuse_with_page(call, form.reason());
+    if (!form) co_return co_await refuse_unreadable(call, form.reason(), "You were not signed in.");
     Visitor visitor = co_await who(call);
     const std::string id(form->get(field::kRequest));
     const std::string username(form->get(field::kUsername));
     if (visitor.is_new_browser || !is_from_our_pages(call.request, services_.settings.issuer) ||
         !constant_time_equal(form->get(field::kCsrf), seal("login", visitor.browser, id))) {
-      co_return co_await refuse_with_page(
-          call,
-          error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"),
-          403);
+      co_return co_await refuse_form(call, "You were not signed in.");
     }
     std::optional<AuthorizationRequest> request;
     if (!id.empty()) {
-      request = co_await load_request(call, id, visitor);
-      if (!request)
-        co_return co_await refuse_with_page(
-            call, error(ErrorCode::kInvalidRequest,
-                        "This request has ended, or was opened in another browser.", "request_unusable"));
+      auto found = co_await load_request(call, id, visitor);
+      if (!found) co_return co_await refuse_unusable(call, found.reason());
+      request = std::move(found).value();
     }
     // Counted before the password is looked at, so that many at once gain nothing. By address, so that a
     // stranger locks nobody out; the same for people who do not exist.
@@ -158,7 +150,7 @@ Task<http::Response> FrontChannel::login(http::Request& http_request) {
 Task<http::Response> FrontChannel::switch_account(http::Request& http_request) {
   return oauth::answer(services_, http_request, "login.switch", [this](Call& call) -> Task<http::Response> {
     auto form = oauth::read_form(call.request, {});
-    if (!form) co_return co_await refuse_with_page(call, form.reason());
+    if (!form) co_return co_await refuse_unreadable(call, form.reason(), "The account was not changed.");
     const Visitor visitor = co_await who(call);
     const std::string id(form->get(field::kRequest));
     const std::string proof =
@@ -166,10 +158,7 @@ Task<http::Response> FrontChannel::switch_account(http::Request& http_request) {
     const std::string_view sent = form->get(field::kCsrf);
     if (!visitor.session || !is_from_our_pages(call.request, services_.settings.issuer) ||
         !constant_time_equal(sent.substr(0, proof.size()), proof)) {
-      co_return co_await refuse_with_page(
-          call,
-          error(ErrorCode::kAccessDenied, "This form did not come from our page, or is too old.", "csrf"),
-          403);
+      co_return co_await refuse_form(call, "The account was not changed.");
     }
     call.audit.user = visitor.session->user.text();
     auto pending = call.commit([&](store::Transaction& transaction) {

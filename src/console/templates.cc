@@ -159,6 +159,12 @@ TemplateDictionary& fill_person(TemplateDictionary& layout, const Person& person
   return dictionary;
 }
 
+void fill_link(TemplateDictionary& dictionary, const Link& link) {
+  TemplateDictionary& shown = add(dictionary, "HAS_LINK");
+  put(shown, "LINK_URL", link.url);
+  say(shown, "LINK_TEXT", link.text);
+}
+
 void fill_resources(TemplateDictionary& dictionary, const std::vector<ResourceFacts>& resources) {
   for (const ResourceFacts& resource : resources) {
     TemplateDictionary& shown = add(dictionary, "RESOURCE");
@@ -217,15 +223,32 @@ void fill_delegation(TemplateDictionary& group, const AgentsPage& page, const De
   say(shown, "CAUSE", delegation.ended_because);
   say(shown, "CLIENT_NAME", or_else(delegation.client_name, delegation.client_id));
   say(shown, "CLIENT_ID", delegation.client_id);
-  for (const std::string& resource : delegation.resources) {
-    say(add(shown, "RESOURCE"), "RESOURCE_NAME", resource);
-  }
+  fill_resources(shown, delegation.resources);
+  show(shown, delegation.works_while_away ? "OFFLINE" : "ONLINE");
+  say_if_any(shown, "HAS_PURPOSE", "PURPOSE", delegation.purpose);
   show_if(!delegation.scopes.empty(), shown, "ANY_SCOPE");
   for (const std::string& scope : delegation.scopes) say(add(shown, "SCOPE"), "WORDS", scope);
   say_time(shown, "GIVEN", delegation.given_at);
   say_time(shown, "USED", delegation.last_used_at);
   say_time(shown, "ENDS", delegation.ends_at);
-  fill_onward(shown, delegation.onward);
+  if (is_active) fill_onward(add(shown, "PASSING_ON"), delegation.onward);
+}
+
+void fill_taken_back(TemplateDictionary& body, const TakenBack& taken_back) {
+  TemplateDictionary& shown = add(body, "TAKEN_BACK");
+  say(shown, "FROM", taken_back.from);
+  const auto name_each = [](TemplateDictionary& where, std::string_view all, std::string_view each,
+                            const std::vector<std::string>& services) {
+    if (services.empty()) return;
+    TemplateDictionary& list = add(where, all);
+    for (const std::string& service : services) say(add(list, each), "SERVICE", service);
+  };
+  name_each(shown, "LOST_AT", "LOST", taken_back.lost);
+  if (taken_back.still == 0) return show(shown, "HOLDS_NO_OTHER");
+  TemplateDictionary& still = add(shown, "STILL_HOLDS");
+  put(still, "COUNT",
+      taken_back.still == 1 ? "another permission" : std::to_string(taken_back.still) + " other permissions");
+  name_each(still, "KEPT_AT", "KEPT", taken_back.kept);
 }
 
 }  // namespace
@@ -325,7 +348,7 @@ std::string Templates::render(const AgentsPage& page) const {
   Parsed::Sheet sheet(*parsed_, "My agents", "agents.html");
   fill_person(sheet.layout, page.person, page.sign_out_action, page.csrf, "Sign out");
   TemplateDictionary& body = sheet.body;
-  say_if_any(body, "HAS_NOTICE", "NOTICE", page.notice);
+  if (page.taken_back) fill_taken_back(body, *page.taken_back);
   show_if(page.agents.empty(), body, "EMPTY");
   put(body, "REVOKE_AGENT_ACTION", page.revoke_agent_action);
   put(body, "CSRF", page.csrf);
@@ -343,13 +366,14 @@ std::string Templates::render(const AgentsPage& page) const {
     const size_t ended = entry.delegations.size() - active;
     show_if(active == 0, group, "NONE_ACTIVE");
     show_if(ended > 0, group, "ANY_ENDED");
-    put(group, "ENDED_COUNT", std::to_string(ended));
+    put(group, "ENDED_COUNT", std::to_string(ended) + (page.ended_shown > 0 ? " shown" : ""));
     show(group, entry.agent ? "IS_AGENT" : "IS_APP");
     if (!entry.agent) continue;
     fill_agent(group, *entry.agent, "group-" + heading);
     show_if(active > 0, group, "REVOKE_ALL");
     put(group, "AGENT_ID", entry.agent->id);
   }
+  if (page.ended_shown > 0) put(add(body, "ENDED_LEFT_OUT"), "ENDED_SHOWN", std::to_string(page.ended_shown));
   return parsed_->print(sheet);
 }
 
@@ -359,6 +383,8 @@ std::string Templates::render(const ErrorPage& page) const {
   say(sheet.body, "MESSAGE", page.message);
   say_if_any(sheet.body, "HAS_HINT", "HINT", page.hint);
   say_if_any(sheet.body, "HAS_REFERENCE", "REFERENCE", page.reference);
+  say_if_any(sheet.body, "HAS_DETAIL", "DETAIL", page.detail);
+  if (page.link) fill_link(sheet.body, *page.link);
   return parsed_->print(sheet);
 }
 
@@ -366,11 +392,7 @@ std::string Templates::render(const NoticePage& page) const {
   Parsed::Sheet sheet(*parsed_, page.title, "notice.html");
   say(sheet.body, "HEADING", page.title);
   say(sheet.body, "MESSAGE", page.message);
-  if (page.link) {
-    TemplateDictionary& link = add(sheet.body, "HAS_LINK");
-    put(link, "LINK_URL", page.link->url);
-    say(link, "LINK_TEXT", page.link->text);
-  }
+  if (page.link) fill_link(sheet.body, *page.link);
   return parsed_->print(sheet);
 }
 

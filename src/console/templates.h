@@ -110,18 +110,28 @@ struct DelegationEntry {
   std::string id;
   std::string client_name;
   std::string client_id;
-  std::vector<std::string> resources;  // names
-  std::vector<std::string> scopes;     // in words
+  std::vector<ResourceFacts> resources;
+  std::vector<std::string> scopes;  // in words
   std::optional<UnixTime> given_at;
   std::optional<UnixTime> last_used_at;
   std::optional<UnixTime> ends_at;  // for an ended one: when it ended
   std::string ended_because;        // empty: active
-  Onward onward;
+  bool works_while_away = false;
+  std::string purpose;  // as the person read it; or empty
+  Onward onward;        // of an ended one nothing is said
 };
 
 struct AgentEntry {
   std::optional<AgentFacts> agent;  // none: apps without an agent
   std::vector<DelegationEntry> delegations;
+};
+
+// What the person took back a moment ago, and what the same agent (or app) still has.
+struct TakenBack {
+  std::string from;               // the name
+  std::vector<std::string> lost;  // names of services
+  size_t still = 0;               // permissions
+  std::vector<std::string> kept;  // names of services
 };
 
 struct AgentsPage {
@@ -130,16 +140,19 @@ struct AgentsPage {
   std::string revoke_action;
   std::string revoke_agent_action;
   std::string csrf;
-  std::string notice;  // what was just done, or empty
+  std::optional<TakenBack> taken_back;
   std::vector<AgentEntry> agents;
+  size_t ended_shown = 0;  // where older ended ones are left out: how many are there; else 0
 };
 
 // None of these may be made of request text: the page would speak with a stranger's voice.
 struct ErrorPage {
   std::string title;
-  std::string message;
+  std::string message;  // for the person: whole sentences
   std::string hint;
   std::string reference;
+  std::string detail = {};  // for whoever made the app, in the protocol's words; or empty
+  std::optional<Link> link = {};
 };
 
 struct NoticePage {

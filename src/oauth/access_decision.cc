@@ -45,7 +45,7 @@ const std::vector<Grant>& AccessDecider::live_grants(const std::string& person) 
   if (known != grants_.end()) return known->second;
   store::GrantFilter filter;
   filter.user = person;
-  filter.live_only = true;
+  filter.live_at = UnixTime{};  // also what has expired, to be able to say so
   filter.limit = SIZE_MAX;
   return grants_.emplace(person, transaction_.list_grants(filter)).first->second;
 }

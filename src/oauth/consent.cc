@@ -99,7 +99,7 @@ Answer<Offer> make_offer(store::ReadTransaction& transaction, const Settings& se
     return refuse(ErrorCode::kAccessDenied, "nothing of what was asked for can be given", "scope_empty");
   }
   for (const Grant& grant : transaction.list_grants(
-           {.user = user.text(), .client = {}, .agent = {}, .live_only = true, .limit = 1000})) {
+           {.user = user.text(), .client = {}, .agent = {}, .live_at = now, .limit = 1000})) {
     if (grant.client != request.client || grant.agent != request.agent) continue;
     if (why_dead(transaction, grant, now).empty())
       offer.already_given = offer.already_given.unite(grant.scopes);
@@ -116,7 +116,7 @@ std::optional<Grant> covering_grant(store::ReadTransaction& transaction, const O
   if (offer.client->is_public() && !request.redirect_uri.starts_with("https://")) return std::nullopt;
   const std::string host = display_host(request.redirect_uri);
   for (Grant& grant : transaction.list_grants(
-           {.user = offer.user->id.text(), .client = {}, .agent = {}, .live_only = true, .limit = 1000})) {
+           {.user = offer.user->id.text(), .client = {}, .agent = {}, .live_at = now, .limit = 1000})) {
     if (grant.client != request.client || grant.agent != request.agent || grant.redirect_host != host)
       continue;
     if (!request.scopes.is_at_most(grant.scopes)) continue;

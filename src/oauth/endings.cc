@@ -85,7 +85,7 @@ size_t end_grants(Call& call, store::Transaction& transaction, const store::Gran
                   std::string_view cause) {
   size_t ended = 0;
   store::GrantFilter live = filter;
-  live.live_only = true;
+  live.live_at = call.now;
   live.limit = SIZE_MAX;
   for (const Grant& grant : transaction.list_grants(live)) {
     if (end_grant(call, transaction, grant, cause)) ++ended;

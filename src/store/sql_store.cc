@@ -273,16 +273,24 @@ std::vector<Grant> SqlTransaction::list_grants(const GrantFilter& filter) {
   std::vector<Grant> grants;
   const auto take = [&](const Row& row) {
     Grant grant = read_grant(row);
-    if (filter.live_only && grant.ended_at) return;
+    const auto lives = [&](UnixTime then) { return !grant.ended_at && grant.expires_at > then; };
+    if (filter.live_at && !lives(*filter.live_at)) return;
+    if (filter.over_at && lives(*filter.over_at)) return;
     if (!filter.user.empty() && grant.user.text() != filter.user) return;
     if (!filter.client.empty() && grant.client.text() != filter.client) return;
     if (!filter.agent.empty() && grant.agent.text() != filter.agent) return;
     if (grants.size() < filter.limit) grants.push_back(std::move(grant));
   };
+  const auto most = static_cast<int64_t>(std::min(filter.limit, size_t{INT64_MAX}));
   // One statement per leading column, so that each can use its index.
   constexpr Statement kByUser{"SELECT " GRANT_COLUMNS " FROM grants WHERE user_id = $1 ORDER BY id DESC"};
   constexpr Statement kByAgent{"SELECT " GRANT_COLUMNS " FROM grants WHERE agent_id = $1 ORDER BY id DESC"};
   constexpr Statement kByClient{"SELECT " GRANT_COLUMNS " FROM grants WHERE client_id = $1 ORDER BY id DESC"};
+  // Of everybody's, so many are looked at and no more; what has ended is not looked at where only what lives
+  // is wanted.
+  constexpr Statement kLive{
+      "SELECT " GRANT_COLUMNS
+      " FROM grants WHERE ended_at IS NULL AND expires_at > $1 ORDER BY id DESC LIMIT $2"};
   constexpr Statement kAll{"SELECT " GRANT_COLUMNS " FROM grants ORDER BY id DESC LIMIT $1"};
   if (!filter.user.empty())
     database_.query(kByUser, {filter.user}, take);
@@ -290,6 +298,8 @@ std::vector<Grant> SqlTransaction::list_grants(const GrantFilter& filter) {
     database_.query(kByAgent, {filter.agent}, take);
   else if (!filter.client.empty())
     database_.query(kByClient, {filter.client}, take);
+  else if (filter.live_at)
+    database_.query(kLive, {filter.live_at->milliseconds, most}, take);
   else
     database_.query(kAll, {static_cast<int64_t>(filter.live_only ? 100'000 : filter.limit)}, take);
   return grants;

@@ -49,7 +49,9 @@ struct GrantFilter {
   std::string user;
   std::string client;
   std::string agent;
-  bool live_only = false;
+  // Only those that live then, or only those that no longer do: what was ended, or whose time was over.
+  std::optional<UnixTime> live_at = {};
+  std::optional<UnixTime> over_at = {};
   size_t limit = 200;
 };
 

@@ -136,6 +136,101 @@ TEST_F(Consent, X07_a_denial_leaves_nothing) {  // C-07, 86
   EXPECT_TRUE(must_decide(asked()));
 }
 
+TEST_F(Consent, an_answered_request_says_so_and_nothing_that_is_not_known) {
+  const auto says = [](const Reply& reply, const char* text) {
+    return reply.body.find(text) != std::string::npos;
+  };
+  for (const char* decision : {"allow", "deny"}) {
+    const Reply shown = page(asked());
+    const std::string request = hidden_input(shown.body, "/consent", "request");
+    const Fields answer = with(form(shown, {{"scope", "r1.read"}}), {{"decision", decision}});
+    ASSERT_EQ(browser.post("/consent", answer).status, 303);
+    // Back, or the button once more.
+    for (const Reply& again : {browser.get("/consent?request=" + request), browser.post("/consent", answer),
+                               browser.get("/login?request=" + request)}) {
+      expect_page(server, again, 400, "request_unusable");
+      EXPECT_TRUE(says(again, "You have already answered this request")) << again.body;
+      EXPECT_TRUE(says(again, "<a class=\"button\" href=\"/agents\">My agents</a>"));
+      EXPECT_FALSE(says(again, "Nothing was allowed"));
+      EXPECT_FALSE(says(again, "allowed nothing"));
+    }
+    // Another browser learns nothing of it.
+    Browser stranger(server);
+    server.sign_in(stranger, "u1");
+    const Reply elsewhere = stranger.get("/consent?request=" + request);
+    expect_page(server, elsewhere, 400, "request_unusable");
+    EXPECT_TRUE(says(elsewhere, "It has ended, or was opened in another browser."));
+    EXPECT_FALSE(says(elsewhere, "already answered"));
+    EXPECT_FALSE(says(elsewhere, "Nothing was allowed"));
+  }
+  // Nobody answered this one.
+  const Reply shown = page(asked());
+  server.clock.advance(server.services().settings.interaction_lifetime);
+  const Reply late = browser.get("/consent?request=" + hidden_input(shown.body, "/consent", "request"));
+  expect_page(server, late, 400, "request_unusable");
+  EXPECT_TRUE(says(late, "It was not answered in time, so it has allowed nothing."));
+}
+
+TEST_F(Consent, D31_while_you_are_away_is_what_the_token_endpoint_does) {
+  const auto expect_told = [&](const std::string& client, const std::string& agent, bool is_given) {
+    const Reply shown = page(asked(agent, "r1.read offline_access", client));
+    EXPECT_EQ(shown.body.find("Yes. It may act when you are not there.") != std::string::npos, is_given)
+        << client << " " << agent;
+    EXPECT_EQ(shown.body.find("No. Only while you use it") != std::string::npos, !is_given);
+    const Reply back = browser.post("/consent", form(shown, {{"scope", "r1.read"}}));
+    const Reply token = server.token(
+        client, server.redemption({.code = back.location_parameter("code"), .pkce = pkce}, agent));
+    ASSERT_EQ(token.status, 200) << token.body;
+    EXPECT_EQ(!token.text("refresh_token").empty(), is_given) << token.body;
+    server.services().store.run_read([&](store::ReadTransaction& transaction) {
+      const std::string id = text_at(claims_of(token.text("access_token")), "grant_id");
+      EXPECT_EQ(transaction.find_grant(GrantId(id))->offline, is_given);
+    });
+    // What was said is not asked again.
+    EXPECT_FALSE(must_decide(asked(agent, "r1.read offline_access", client)));
+  };
+  expect_told("ca", "a1", true);
+  server.change("agents", "a1", "refresh_lifetime", json::Value{});
+  expect_told("ca", "a1", false);
+  server.change("clients", "ca", "refresh_lifetime", "1h");
+  expect_told("ca", "", true);
+  server.change("clients", "ca", "refresh_lifetime", json::Value{});
+  expect_told("ca", "", false);
+  server.change("clients", "ca", "grant_types", list({"authorization_code"}));
+  server.change("agents", "a1", "refresh_lifetime", "1h");
+  expect_told("ca", "a1", false);
+}
+
+TEST_F(Consent, a_refusal_without_an_address_speaks_to_people_first) {
+  const auto expect_told = [&](const Fields& fields, const char* sentence, const char* detail) {
+    const Reply reply = ask(server, fields);
+    expect_page(server, reply, 400);
+    EXPECT_NE(reply.body.find("<p class=\"lead\">" + std::string(sentence)), std::string::npos) << reply.body;
+    EXPECT_NE(reply.body.find("For developers: <bdi class=\"code\" dir=\"ltr\">" + std::string(detail)),
+              std::string::npos)
+        << reply.body;
+  };
+  expect_told(
+      with(asked(), {{"redirect_uri", "https://evil.example/cb"}}),
+      "The app that sent you here does not say where the answer goes, or names an address that is not "
+      "registered for it.",
+      "redirect_uri is not registered for this client");
+  expect_told(with(asked(), {{"client_id", "nobody"}}),
+              "The app that sent you here is not known, or no longer active.",
+              "the client is not known here");
+  expect_told(with(asked(), {{"client_id", "r1-server"}}),
+              "The app that sent you here is not set up to ask people for permission.",
+              "the client does not use this flow");
+  expect_told(with(asked(), {{"request_uri", "https://app.example/r"}}),
+              "The app that sent you here used a link that is not one of ours.",
+              "this link is not one of ours");
+  // What somebody sends is not what our page says.
+  const Reply twice =
+      browser.post("/consent", {{"Your account is locked", "1"}, {"Your account is locked", "2"}});
+  expect_page(server, twice, 400, "repeated_parameter");
+  EXPECT_EQ(twice.body.find("Your account is locked"), std::string::npos);
+}
+
 TEST_F(Consent, D18_only_an_exact_earlier_decision_answers) {  // C-10 to C-16, 82, D-50
   const Fields base = asked();
   ASSERT_NE(browser.post("/consent", form(page(base), {{"scope", "r1.read"}})).location_parameter("code"),

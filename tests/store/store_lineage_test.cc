@@ -193,18 +193,56 @@ TEST_P(LineageStore, GrantsAreListedByEveryFilterNewestFirst) {
     return ask_reader(ask);
   };
   EXPECT_EQ(list({}), (Ids{"g4", "g3", "g2", "g1", "G5"}));
-  EXPECT_EQ(list({.live_only = true}), (Ids{"g4", "g2", "g1", "G5"}));
+  EXPECT_EQ(list({.live_at = kNow}), (Ids{"g4", "g2", "g1", "G5"}));
   EXPECT_EQ(list({.limit = 2}), (Ids{"g4", "g3"}));
-  EXPECT_EQ(list({.live_only = true, .limit = 2}), (Ids{"g4", "g2"}))
-      << "ended grants do not use up the limit";
+  EXPECT_EQ(list({.live_at = kNow, .limit = 2}), (Ids{"g4", "g2"})) << "ended grants do not use up the limit";
   EXPECT_EQ(list({.user = "u1"}), (Ids{"g2", "g1"}));
   EXPECT_EQ(list({.client = "c1"}), (Ids{"g3", "g1"}));
   EXPECT_EQ(list({.agent = "a1"}), (Ids{"g3", "g1"}));
-  EXPECT_EQ(list({.agent = "a1", .live_only = true}), (Ids{"g1"}));
+  EXPECT_EQ(list({.agent = "a1", .live_at = kNow}), (Ids{"g1"}));
   EXPECT_EQ(list({.user = "u1", .client = "c2"}), (Ids{"g2"}));
   EXPECT_EQ(list({.user = "u1", .client = "c2", .agent = "a1"}), Ids{});
   EXPECT_EQ(list({.client = "c1", .agent = "a1", .limit = 1}), (Ids{"g3"}));
   EXPECT_EQ(list({.user = "' OR 1=1 --"}), Ids{});
+}
+
+TEST_P(LineageStore, AGrantLivesUntilItIsEndedOrItsTimeIsOver) {
+  run([](Transaction& transaction) {
+    for (const auto& [id, seconds] : {std::pair{"g1", 60}, {"g2", 0}, {"g3", 1}, {"g4", 60}}) {
+      Grant grant = make_grant(id, "u1", "c1", "a1");
+      grant.expires_at = kNow + Seconds{seconds};
+      transaction.insert_grant(grant);
+    }
+    EXPECT_TRUE(transaction.end_grant(GrantId("g4"s), kNow, "x"));
+  });
+  const auto list = [&](const GrantFilter& filter) {
+    const auto ask = [&](ReadTransaction& transaction) {
+      Ids ids;
+      for (const Grant& each : transaction.list_grants(filter)) ids.push_back(each.id.text());
+      return ids;
+    };
+    EXPECT_EQ(ask_reader(ask), ask_writer(ask));
+    return ask_reader(ask);
+  };
+  const UnixTime later = kNow + Seconds{1};
+  // By everybody's and by each of the columns that lead.
+  for (const GrantFilter& whose :
+       {GrantFilter{}, GrantFilter{.user = "u1"}, GrantFilter{.client = "c1"}, GrantFilter{.agent = "a1"}}) {
+    const auto at = [&](std::optional<UnixTime> live, std::optional<UnixTime> over, size_t limit = 200) {
+      GrantFilter filter = whose;
+      filter.live_at = live;
+      filter.over_at = over;
+      filter.limit = limit;
+      return list(filter);
+    };
+    EXPECT_EQ(at(kNow, {}), (Ids{"g3", "g1"}));
+    EXPECT_EQ(at(later, {}), (Ids{"g1"}));
+    EXPECT_EQ(at(kNow, {}, 1), (Ids{"g3"}));
+    EXPECT_EQ(at({}, kNow), (Ids{"g4", "g2"}));
+    EXPECT_EQ(at({}, later), (Ids{"g4", "g3", "g2"}));
+    EXPECT_EQ(at({}, later, 1), (Ids{"g4"})) << "what lives does not use up the limit";
+    EXPECT_EQ(at({}, {}), (Ids{"g4", "g3", "g2", "g1"}));
+  }
 }
 
 TEST_P(LineageStore, ANodeComesBackInEveryMember) {

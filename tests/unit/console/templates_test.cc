@@ -80,7 +80,7 @@ DelegationEntry delegation(const std::string& id) {
   entry.id = id;
   entry.client_name = "Deskmate";
   entry.client_id = "cli_desk";
-  entry.resources = {"Calendar", "Mail"};
+  entry.resources = {{"Calendar", "https://calendar.example/api"}, {"Mail", "https://mail.example/api"}};
   entry.scopes = {"Read your calendar", "Change events"};
   entry.given_at = UnixTime::from_seconds(1764000000);
   entry.ends_at = UnixTime::from_seconds(1766592000);
@@ -117,10 +117,13 @@ std::vector<std::string> everything(const std::string& text) {
   app.agent.reset();
   AgentsPage list = agents();
   list.person = {text, text};
-  list.csrf = list.notice = text;
+  list.csrf = text;
+  list.taken_back = TakenBack{text, {text}, 1, {text}};
   DelegationEntry entry = delegation(text);
   entry.client_name = entry.client_id = text;
-  entry.resources = entry.scopes = {text, text};
+  entry.resources = {{text, text}, {text, text}};
+  entry.scopes = {text, text};
+  entry.purpose = text;
   entry.onward = {1, {text}};
   DelegationEntry ended = entry;
   ended.ended_because = text;
@@ -130,7 +133,7 @@ std::vector<std::string> everything(const std::string& text) {
           pages().render(own),
           pages().render(app),
           pages().render(list),
-          pages().render(ErrorPage{text, text, text, text}),
+          pages().render(ErrorPage{text, text, text, text, text, Link{text, "/agents"}}),
           pages().render(NoticePage{text, text, Link{text, "/login"}}),
           pages().render(HomePage{text, "/agents", {{text, "/jwks"}}}),
           pages().render(FormPostPage{"https://app.example/cb", text, text, {{text, text}}})};
@@ -443,6 +446,43 @@ TEST(AgentsPage, an_ended_permission_names_its_cause_and_cannot_be_revoked) {
   EXPECT_FALSE(has(html, "/agents/revoke"));
 }
 
+TEST(AgentsPage, the_terms_that_were_agreed_to_are_there) {
+  AgentsPage page = agents();
+  DelegationEntry& entry = page.agents[0].delegations[0];
+  entry.works_while_away = true;
+  entry.purpose = "Prepare the review";
+  entry.onward = {1, {"Paper Finder"}};
+  page.agents[0].delegations.resize(1);
+  std::string text = visible(pages().render(page));
+  for (const char* term :
+       {"https://calendar.example/api", "https://mail.example/api", "Yes. It may act when you are not there.",
+        "Prepare the review", "May hand parts of this to Paper Finder"}) {
+    EXPECT_TRUE(has(text, term)) << term;
+  }
+  // What is over is told as it was.
+  entry.ended_because = "You took it back";
+  text = visible(pages().render(page));
+  EXPECT_TRUE(has(text, "It was allowed to act when you were not there."));
+  EXPECT_TRUE(has(text, "Prepare the review"));
+  for (const char* present : {"May hand", "May not pass", "It may act"}) EXPECT_FALSE(has(text, present));
+  entry.works_while_away = false;
+  entry.purpose = "";
+  entry.ended_because = "";
+  text = visible(pages().render(page));
+  EXPECT_TRUE(has(text, "No. Only while you use it, and a short time after."));
+  EXPECT_FALSE(has(text, "Stated purpose"));
+}
+
+TEST(AgentsPage, says_where_ended_ones_are_left_out) {
+  AgentsPage page = agents();
+  page.agents[0].delegations[0].ended_because = "You took it back";
+  EXPECT_FALSE(has(visible(pages().render(page)), "left out"));
+  page.ended_shown = 1;
+  const std::string text = visible(pages().render(page));
+  EXPECT_TRUE(has(text, "Ended permissions (1 shown)"));
+  EXPECT_TRUE(has(text, "only the 1 given last are shown; older ones are left out"));
+}
+
 TEST(AgentsPage, times_that_are_not_known_have_words) {
   AgentsPage page = agents();
   page.agents[0].delegations.resize(1);
@@ -463,14 +503,21 @@ TEST(AgentsPage, apps_without_an_agent_have_no_button_for_an_agent) {
   EXPECT_FALSE(has(visible(html), "Software agent"));
 }
 
-TEST(AgentsPage, an_empty_list_and_a_notice_are_said) {
+TEST(AgentsPage, an_empty_list_and_what_was_taken_back_are_said) {
   AgentsPage page = agents();
   page.agents.clear();
-  page.notice = "The permission was taken back.";
+  page.taken_back = TakenBack{"Research Scout", {"Calendar", "Mail"}, 0, {}};
   const std::string html = pages().render(page);
   EXPECT_TRUE(has(visible(html), "Nothing acts in your name"));
   EXPECT_TRUE(has(html, "role=\"status\""));
-  EXPECT_TRUE(has(visible(html), page.notice));
+  EXPECT_TRUE(
+      has(visible(html),
+          "Research Scout lost its permission at Calendar, Mail, and so did everyone it had passed it "
+          "on to. It holds no other permission from you."));
+  page.taken_back = TakenBack{"Research Scout", {"Calendar"}, 2, {"Mail"}};
+  const std::string text = visible(pages().render(page));
+  EXPECT_TRUE(has(text, "It still holds 2 other permissions at Mail, shown below."));
+  EXPECT_FALSE(has(text, "no other permission"));
   EXPECT_FALSE(has(visible(pages().render(agents())), "Nothing acts in your name"));
 }
 
@@ -482,6 +529,16 @@ TEST(ErrorPage, shows_what_it_was_given) {
     EXPECT_TRUE(has(text, part)) << part;
   }
   EXPECT_FALSE(has(visible(pages().render(ErrorPage{"Cannot answer", "m", "", ""})), "Reference"));
+}
+
+TEST(ErrorPage, has_the_protocols_words_apart_and_a_way_on) {
+  ErrorPage page{"Cannot answer", "The app is unknown.", "", ""};
+  EXPECT_FALSE(has(visible(pages().render(page)), "For developers"));
+  page.detail = "redirect_uri is not registered";
+  page.link = Link{"My agents", "/agents"};
+  const std::string html = pages().render(page);
+  EXPECT_TRUE(has(visible(html), "For developers: redirect_uri is not registered"));
+  EXPECT_TRUE(has(html, "<a class=\"button\" href=\"/agents\">My agents</a>"));
 }
 
 TEST(NoticePage, has_a_link_only_where_one_is_given) {
@@ -598,6 +655,13 @@ TEST(Style, colours_reach_the_contrast_of_level_aa_in_both_schemes) {
       EXPECT_GE(contrast(colour("control"), colour(back)), 3.0) << scheme << ": control on " << back;
     }
   }
+}
+
+TEST(Style, cuts_off_nothing_that_a_person_agrees_to) {
+  const std::string css(file("style.css"));
+  for (const char* way : {"line-clamp", "text-overflow", "overflow: hidden", "nowrap", "max-height"})
+    EXPECT_FALSE(has(css, way)) << way;
+  EXPECT_TRUE(has(css, "overflow-wrap: anywhere"));
 }
 
 TEST(Style, covers_dark_mode_reduced_motion_and_visible_focus) {
