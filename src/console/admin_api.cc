@@ -1,9 +1,10 @@
+#include "console/admin_api.h"
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
 
 #include "base/bytes.h"
-#include "console/admin_api.h"
 #include "console/describe.h"
 #include "console/lineage_report.h"
 #include "console/state.h"
@@ -20,11 +21,11 @@ namespace {
 constexpr json::Limits kStateLimits{.bytes = 16 * 1024 * 1024, .depth = 16};
 constexpr size_t kMaxList = 10'000;
 constexpr Seconds kSecretOverlap{86400};
-
 // Of the audit log: what one reading looks at, what one request does, and how long its answer becomes.
 constexpr size_t kAuditPiece = 2000;
 constexpr size_t kAuditSeen = 20'000;
 constexpr size_t kAuditBytes = 4 * 1024 * 1024;
+
 http::Response admin_error(int status, std::string_view message) {
   std::string body;
   json::ObjectWriter writer(body);
@@ -512,8 +513,8 @@ Task<http::Response> AdminApi::list_grants(http::Form query) {
                             .limit = limit_of(query, 200)};
   json::Value::Array list;
   const UnixTime now = services_.clock.now();
-  co_await services_.store.read([&](store::ReadTransaction& transaction) {
   if (query.get("live") == "1") filter.live_at = now;
+  co_await services_.store.read([&](store::ReadTransaction& transaction) {
     for (const Grant& grant : transaction.list_grants(filter))
       list.push_back(describe_grant(transaction, grant, now));
   });
@@ -557,9 +558,9 @@ Task<http::Response> AdminApi::list_audit(http::Form query) {
   const std::string_view after = query.get("after");
   std::from_chars(after.data(), after.data() + after.size(), filter.after);
   filter.newest_first = query.get("newest") == "1";
-  filter.grant = query.get("grant");
   const std::string_view before = query.get("before");
   std::from_chars(before.data(), before.data() + before.size(), filter.before);
+  filter.grant = query.get("grant");
   filter.user = query.get("user");
   filter.agent = query.get("agent");
   filter.client = query.get("client");

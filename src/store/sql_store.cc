@@ -301,7 +301,7 @@ std::vector<Grant> SqlTransaction::list_grants(const GrantFilter& filter) {
   else if (filter.live_at)
     database_.query(kLive, {filter.live_at->milliseconds, most}, take);
   else
-    database_.query(kAll, {static_cast<int64_t>(filter.live_only ? 100'000 : filter.limit)}, take);
+    database_.query(kAll, {filter.over_at ? std::max(most, int64_t{100'000}) : most}, take);
   return grants;
 }
 

@@ -195,10 +195,10 @@ class Transaction : public ReadTransaction {
   virtual size_t purge(UnixTime before, size_t limit) = 0;
   // The same for revocations and what goes with them, which are of no use from `now` on.
   virtual size_t purge_revocations(UnixTime now, size_t limit) = 0;
-};
-
   // Both have come to the end, and the next calls begin anew.
   virtual bool has_purged_all() const = 0;
+};
+
 class Store {
  public:
   // SHA-256 of the bytes; handed in because this layer has no cryptography of its own.
