@@ -189,6 +189,22 @@ TEST_F(OboRefresh, a_family_ends_also_when_its_root_is_gone) {
                  400, "invalid_grant", "refresh_token_ended");
   EXPECT_FALSE(server.is_active("ca", again.text("access_token")));
 }
+TEST_F(OboRefresh, ends_with_what_is_taken_above) {  // D-23, I3, I5, 214
+  start();
+  const auto taken = [&](const char* kinds, const char* id, const char* member, json::Value less,
+                         const char* error, const char* reason) {
+    SCOPED_TRACE(member);
+    server.change(kinds, id, member, std::move(less));
+    expect_refused(server, refresh(tier.text("refresh_token")), 400, error, reason);
+  };
+  taken("agents", "a1", "users", list({"u2"}), "invalid_grant", "agent_not_for_this_user");
+  server.change("agents", "a1", "users", list({"*"}));
+  taken("agents", "a1", "onward", json_of(R"({"to":["a2"],"depth":4})"), "invalid_grant", "onward_forbidden");
+  server.change("agents", "a1", "onward", json_of(R"({"to":["m1"],"depth":4})"));
+  taken("clients", "ca", "scopes", list({"r1.write"}), "invalid_scope", "scope_empty");
+  server.change("clients", "ca", "scopes", list({"r1.read", "r1.write", "r2.read", "m1.use"}));
+  EXPECT_EQ(refresh(tier.text("refresh_token")).status, 200) << "what is given back is there again";
+}
 
 }  // namespace
 }  // namespace behalf::test
