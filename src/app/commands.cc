@@ -1,9 +1,10 @@
+#include "app/commands.h"
+
 #include <chrono>
 #include <cstdio>
 #include <thread>
 
 #include "app/admin_client.h"
-#include "app/commands.h"
 #include "app/terminal.h"
 #include "base/bytes.h"
 #include "base/json.h"

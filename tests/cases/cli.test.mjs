@@ -100,6 +100,13 @@ test('apply: a new password says what it ends', async () => {
   assert.match(changed.err, /user "u2": the new password signed the person out everywhere and ended their consents: 1 grant$/m);
 });
 
+test('suspend says what it ended', async () => {
+  await server.flow({ user: 'u3' });
+  assert.match((await cli('user', 'suspend', 'u3')).out, /^user u3 is suspended\n1 grant ended; /);
+  assert.equal((await cli('user', 'suspend', 'u3')).out, 'user u3 is suspended, as before\n');
+  assert.equal((await cli('user', 'resume', 'u3')).out, 'user u3 is active\n');
+});
+
 test('check and apply: the same faults, the same words, exit 2', async () => {
   const agent = (id, more = '') => `[[agent]]\nid = "${id}"\nname = "A"\npublisher = "P"\n${more}\n`;
   const resource = (id, more = '') => `[[resource]]\nid = "${id}"\nscopes = [{ name = "a" }]\n${more}\n`;
