@@ -12,7 +12,7 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { REDIRECT } from '../cases/support/cast.mjs';
-import { Guard, POLICY, freePort, startServer, until } from './support/guard.mjs';
+import { Guard, POLICY, WebSocketByHand, freePort, startServer, until } from './support/guard.mjs';
 
 // Two tools. What it saw of each request: `seen`.
 class McpApi {
@@ -156,6 +156,7 @@ test('security 263 what cannot be read as exactly the calls that are allowed is 
     ['two names', '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","name":"send"}}'],
     ['escaped member names', '{"jsonrpc":"2.0","id":1,"method":"tools/list","m\\u0065thod":"tools/call","params":{"name":"send"}}'],
     ['trailing bytes', `${good}${evil}`],
+    ['a name that folds to ours elsewhere', '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search"},"param\u017f":{"name":"send"}}'],
     ['half', good.slice(0, -3)],
     ['nothing', ''],
     ['an empty batch', '[]'],
@@ -164,8 +165,12 @@ test('security 263 what cannot be read as exactly the calls that are allowed is 
     ['too large', JSON.stringify({ ...rpc('search'), padding: 'x'.repeat(1_100_000) })],
   ]) {
     const answer = await post(body, headers).catch(() => ({ status: 'closed' }));
-    assert.ok([403, 'closed'].includes(answer.status), `${what}: ${answer.status} ${answer.text}`);
-    if (answer.status === 403) assert.match(answer.text, /"error"/);
+    const expected = what === 'too large' ? 413 : 403;
+    assert.ok([expected, 'closed'].includes(answer.status), `${what}: ${answer.status} ${answer.text}`);
+    if (answer.status === expected) assert.match(answer.text, /"error"/);
+    const record = await guard.last();
+    assert.deepEqual([record.verdict, record.status], ['denied', expected], what);
+    if (what === 'too large') assert.equal(record.reason, 'body_too_large');
   }
   const chunked = await guard.call('/mcp', token, { method: 'POST', headers: { 'content-type': 'application/json', 'transfer-encoding': 'chunked' }, body: evil });
   assert.equal(chunked.status, 403);
@@ -176,6 +181,20 @@ test('security 263 what cannot be read as exactly the calls that are allowed is 
     assert.equal(api.seen.at(-1).text, good, 'the same bytes');
     assert.equal(api.seen.at(-1).headers['transfer-encoding'], undefined, 'with their length');
   }
+});
+
+test('a WebSocket does not go where tools are looked at, and who has no token is challenged', async () => {
+  const { access_token: token } = await server.flow({ scope: 'r1.read', resource: url });
+  const seen = api.seen.length;
+  const socket = await WebSocketByHand.open(guard.port, '/mcp', token);
+  assert.equal(socket.status, 403);
+  assert.deepEqual([(await guard.last()).reason, (await guard.last()).person], ['tunnel_refused', 'u1']);
+  for (const [body, type] of [['x', 'text/plain'], [undefined, 'application/json'], ['x'.repeat(1_100_000), 'application/json']]) {
+    const answer = await guard.call('/mcp', undefined, { method: 'POST', headers: { 'content-type': type }, body }).catch(() => ({ status: 401, challenge: 'Bearer ' }));
+    assert.equal(answer.status, 401, type);
+    assert.match(answer.challenge, /^Bearer /);
+  }
+  assert.equal(api.seen.length, seen, 'the server saw none of it');
 });
 
 test('a stream of an MCP server is cut when the agent is suspended', async () => {

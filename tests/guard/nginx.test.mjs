@@ -103,6 +103,9 @@ test('security 254 nginx\'s word counts, not the client\'s', async () => {
   const allowed = await through('/read/week', await good(), { headers: lies });
   assert.equal(allowed.json.headers['x-http-method-override'], undefined);
   assert.equal(allowed.json.headers['behalf-guard-credential'], undefined);
+  const names = ['forwarded', 'x-forwarded-user', 'x-forwarded-host', 'x-forwarded-for', 'x-forwarded-uri', 'x-original-host', 'x-auth-request-user', 'remote-user', 'x-remote-user', 'x-real-ip', 'x-client-cert', 'proxy'];
+  assert.equal((await through('/read/week', await good(), { headers: Object.fromEntries(names.map((name) => [name, 'evil'])) })).status, 200);
+  assert.ok(!api.last().raw.includes('evil'), JSON.stringify(api.last().raw));
 });
 
 test('security 254, 269 the decision port answers nobody but the proxy', async () => {
@@ -113,9 +116,17 @@ test('security 254, 269 the decision port answers nobody but the proxy', async (
     assert.equal(answer.headers['behalf-subject'], undefined);
   }
   for (const headers of [{ 'x-original-uri': ['/read/week', '/health'] }, { 'x-original-uri': 'http://x/' }, { 'x-original-uri': '' }, { 'x-original-method': ['GET', 'GET'] }]) {
+    const before = (await guard.records()).length;
     const answer = await guard.decide('/read/week', await good(), { headers });
     assert.equal(answer.status, 403, JSON.stringify(headers));
+    const records = await guard.records();
+    assert.equal(records.length, before + 1);
+    assert.deepEqual([records.at(-1).verdict, records.at(-1).reason, records.at(-1).person], ['denied', 'unclear_request', undefined]);
   }
+  const raws = await raw(nginx.port, Buffer.from(`GET /read/\u00e9 HTTP/1.1\r\nHost: api.example\r\nConnection: close\r\nAuthorization: Bearer ${await good()}\r\n\r\n`));
+  assert.match(raws, /^HTTP\/1.1 403 /);
+  assert.equal((await guard.last()).reason, 'unclear_request');
+  assert.ok((await call(guard.port, '/readyz')).json.without_credential >= 4, 'whoever has no credential is counted, not recorded');
   assert.equal((await guard.decide('/read/week', await good())).status, 200);
 });
 

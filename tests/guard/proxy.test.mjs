@@ -158,6 +158,46 @@ test('security 254 what a client says of the request is not what is decided, nor
   assert.equal(json.headers['x-forwarded-host'], 'api.example');
 });
 
+test('what belongs to the request is neither doubled nor taken away by Connection; framing is ours alone', async () => {
+  const auth = `Host: a\r\nAuthorization: Bearer ${await good()}\r\n`;
+  const seen = api.requests.length;
+  for (const head of ['Content-Type: a/b\r\nContent-Type: a/b\r\n', 'Content-Type: a/b\r\nConnection: Content-Type\r\n', 'Connection: Content-Length\r\n', 'Connection: Host, Authorization\r\n', 'Cookie: a=b\r\nConnection: Cookie\r\n']) {
+    const answer = await raw(guard.port, `POST /read/echo HTTP/1.1\r\n${auth}${head}Content-Length: 2\r\n\r\nhi`);
+    assert.match(answer, /^HTTP\/1.1 400 /, head);
+    assert.equal((await guard.last()).reason, 'unclear_request');
+  }
+  assert.equal(api.requests.length, seen);
+  const answer = await raw(guard.port, `POST /read/echo HTTP/1.1\r\n${auth}Transfer_Encoding: chunked\r\nContent_Length: 1\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi`);
+  assert.match(answer, /^HTTP\/1.1 200 /);
+  assert.deepEqual(Object.keys(api.last().headers).filter((name) => /^(content|transfer)/.test(name)), ['content-length']);
+});
+
+test('readiness in detail is for this machine; browsers may ask for the metadata', async () => {
+  const here = await guard.call('/readyz');
+  assert.ok(here.json.policy);
+  const elsewhere = await guard.call('/readyz', undefined, { headers: { 'x-forwarded-for': '192.0.2.1' } });
+  assert.deepEqual([elsewhere.status, elsewhere.json], [200, { ready: true }]);
+  const full = await Guard.start(server, { upstream: `${api.url}"\nhealth = "full` });
+  assert.ok((await full.call('/readyz', undefined, { headers: { 'x-forwarded-for': '192.0.2.1' } })).json.policy);
+  await full.stop();
+  const preflight = await guard.call('/.well-known/oauth-protected-resource/r1', undefined, { method: 'OPTIONS', headers: { origin: 'https://app.example', 'access-control-request-method': 'GET', 'access-control-request-headers': 'mcp-protocol-version' } });
+  assert.equal(preflight.status, 204);
+  assert.deepEqual(['origin', 'methods', 'headers'].map((name) => preflight.headers[`access-control-allow-${name}`]), ['*', 'GET', 'MCP-Protocol-Version']);
+});
+
+test('shadow: what is too large goes on where its length is said, and is refused for what it is where it is not', async () => {
+  const shadow = await Guard.start(server, { upstream: api.url, top: 'shadow = true' });
+  const body = `{"x":"${'x'.repeat(1_100_000)}"}`;
+  const ask = (headers) => shadow.call('/mcp', undefined, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body });
+  const told = await ask({ authorization: `Bearer ${await good()}`, 'content-length': Buffer.byteLength(body) });
+  assert.deepEqual([told.status, told.json?.body?.length], [200, body.length]);
+  assert.deepEqual([(await shadow.last()).shadow, (await shadow.last()).reason], [true, 'body_too_large']);
+  const chunked = await ask({ authorization: `Bearer ${await good()}`, 'transfer-encoding': 'chunked' }).catch(() => ({ status: 413 }));
+  assert.equal(chunked.status, 413);
+  assert.deepEqual([(await shadow.last()).shadow, (await shadow.last()).status, (await shadow.last()).verdict], [undefined, 413, 'denied']);
+  await shadow.stop();
+});
+
 test('security 256 a method that no rule names is denied', async () => {
   const token = await good();
   for (const method of ['HEAD', 'OPTIONS', 'PROPFIND', 'TRACE', 'DELETE', 'get']) {
