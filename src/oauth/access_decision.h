@@ -22,6 +22,7 @@ struct AccessQuestion {
   std::string grant;                // under which consent; empty: any
   std::string resource;             // id or alias
   std::vector<std::string> scopes;  // all of them
+  bool is_foreign = false;          // somebody in the chain is another issuer's
 };
 
 struct AccessAnswer {

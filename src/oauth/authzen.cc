@@ -1,6 +1,7 @@
 #include "oauth/authzen.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "oauth/access_decision.h"
 #include "oauth/bearer.h"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr size_t kMostEvaluations = 100;
 constexpr size_t kMostHops = 32;
+constexpr size_t kMostScopes = 256;
 constexpr std::string_view kRequestId = "X-Request-ID";
 
 // The members of one question; where an evaluation of a batch has none of its own, those of the whole count.
@@ -33,19 +35,95 @@ std::string text_of(const json::Value* value, std::string_view name) {
   return value == nullptr ? std::string() : text_of(*value, name);
 }
 
-// Every string of a list, or of the `sub` of its objects.
-std::vector<std::string> names_in(const json::Value* list) {
-  std::vector<std::string> names;
-  if (list == nullptr || list->array() == nullptr) return names;
+// What narrows the question must be understood or refused: left out, it would let more through.
+
+// A text that may be left out, and is not empty.
+Result<std::string, std::string> optional_text(const json::Value* from, std::string_view name) {
+  const json::Value* member = from == nullptr ? nullptr : from->find(name);
+  if (member == nullptr) return std::string();
+  if (member->string() == nullptr || member->string()->empty())
+    return Refused{"context." + std::string(name) + " must be a string that is not empty"};
+  return *member->string();
+}
+
+// A list of texts that may be left out; nothing then.
+Result<std::optional<std::vector<std::string>>, std::string> optional_texts(const json::Value* from,
+                                                                            std::string_view name) {
+  const json::Value* member = from == nullptr ? nullptr : from->find(name);
+  if (member == nullptr) return std::optional<std::vector<std::string>>();
+  const auto malformed = [&] {
+    return Refused{"context." + std::string(name) + " must be a list of at most " +
+                   std::to_string(kMostScopes) + " strings that are not empty"};
+  };
+  if (member->array() == nullptr || member->array()->size() > kMostScopes) return malformed();
+  std::vector<std::string> texts;
+  for (const json::Value& item : *member->array()) {
+    if (item.string() == nullptr || item.string()->empty()) return malformed();
+    texts.push_back(*item.string());
+  }
+  return std::optional(std::move(texts));
+}
+
+struct Chain {
+  std::vector<std::string> names;  // newest first
+  bool is_foreign = false;         // somebody in it is another issuer's
+};
+
+// Names, or objects with `sub` and perhaps `iss`; nothing where there is no chain.
+Result<std::optional<Chain>, std::string> read_chain(const json::Value* context, std::string_view issuer) {
+  const json::Value* list = context == nullptr ? nullptr : context->find("chain");
+  if (list == nullptr) return std::optional<Chain>();
+  const auto malformed = [&] {
+    return Refused{"context.chain must be a list of at most " + std::to_string(kMostHops) +
+                   " names, or objects with sub"};
+  };
+  if (list->array() == nullptr || list->array()->size() > kMostHops) return malformed();
+  Chain chain;
   for (const json::Value& item : *list->array()) {
     const std::string* name = item.string() != nullptr ? item.string() : item.find_string("sub");
-    if (name != nullptr && names.size() < kMostHops) names.push_back(*name);
+    if (name == nullptr || name->empty()) return malformed();
+    if (const json::Value* of = item.object() == nullptr ? nullptr : item.find("iss")) {
+      if (of->string() == nullptr) return malformed();
+      chain.is_foreign = chain.is_foreign || *of->string() != issuer;
+    }
+    chain.names.push_back(*name);
   }
-  return names;
+  return std::optional(std::move(chain));
+}
+
+// Who acts is said in up to three places, and must be the same in all of them.
+Result<Fine, std::string> read_actors(const json::Value& subject, const json::Value* context,
+                                      std::string_view issuer, AccessQuestion& question) {
+  const std::string type = text_of(subject, "type");
+  const std::string id = text_of(subject, "id");
+  const std::string user = TRY(optional_text(context, "user"));
+  const std::string agent = TRY(optional_text(context, "agent"));
+  std::optional<Chain> chain = TRY(read_chain(context, issuer));
+  std::string actor = agent;
+  if (type == "agent" || type == "ai_agent") {
+    if (!agent.empty() && agent != id) return Refused<std::string>{"context.agent is not the subject"};
+    question.person = user;
+    actor = id;
+  } else if (type == "user") {
+    if (!user.empty() && user != id) return Refused<std::string>{"context.user is not the subject"};
+    question.person = id;
+  } else {
+    return Fine{};  // nothing is known of it
+  }
+  if (chain) {
+    question.is_foreign = chain->is_foreign;
+    const std::string first = chain->names.empty() ? std::string() : chain->names.front();
+    if (!question.is_foreign && !actor.empty() && actor != first)
+      return Refused<std::string>{"context.chain does not begin with who acts"};
+    question.chain = std::move(chain->names);
+  } else if (!actor.empty()) {
+    question.chain.push_back(std::move(actor));
+  }
+  return Fine{};
 }
 
 // AuthZEN §6: subject {type, id}, action {name}, resource {type, id}; all but these is optional.
-Read read_question(const Members& members) {
+Read read_question(const Members& members, std::string_view issuer) {
   const json::Value* subject = members.find("subject");
   const json::Value* action = members.find("action");
   const json::Value* resource = members.find("resource");
@@ -66,26 +144,19 @@ Read read_question(const Members& members) {
     if (text.empty()) return Refused{std::string(name) + " must be a string that is not empty"};
   }
   AccessQuestion question;
-  const std::string type = text_of(subject, "type");
-  if (type == "agent" || type == "ai_agent") {
-    question.person = text_of(context, "user");
-    question.chain.push_back(text_of(subject, "id"));
-  } else if (type == "user") {
-    question.person = text_of(subject, "id");
-    question.chain = names_in(context == nullptr ? nullptr : context->find("chain"));
-    if (std::string agent = text_of(context, "agent"); question.chain.empty() && !agent.empty())
-      question.chain.push_back(std::move(agent));
-  }
-  question.client = text_of(context, "client");
-  question.grant = text_of(context, "grant_id");
+  TRY(read_actors(*subject, context, issuer, question));
+  question.client = TRY(optional_text(context, "client"));
+  question.grant = TRY(optional_text(context, "grant_id"));
+  auto scopes = TRY(optional_texts(context, "scopes"));
   question.resource = text_of(resource, "id");
   question.scopes = {text_of(action, "name")};
   // What a gateway asks that knows paths and tools: then the token's own audience and scopes are what is
   // consented to.
   const std::string kind = text_of(resource, "type");
   if (kind == "path" || kind == "tool") {
-    question.resource = text_of(resource->find("properties"), "resource");
-    question.scopes = names_in(context == nullptr ? nullptr : context->find("scopes"));
+    const json::Value* properties = resource->find("properties");
+    question.resource = text_of(properties, "resource");
+    question.scopes = std::move(scopes).value_or(std::vector<std::string>());
   }
   return question;
 }
@@ -143,6 +214,9 @@ Decided decide(AccessDecider& decider, const Read& question) {
   if (!question)
     return {.answer = {.allowed = false, .reason = "question_malformed", .grant = {}},
             .fault = question.reason()};
+  // An agent of another issuer is nobody here, whatever it is called.
+  if (question->is_foreign)
+    return {.answer = {.allowed = false, .reason = "agent_unknown", .grant = {}}, .fault = {}};
   return {.answer = decider.decide(*question), .fault = {}};
 }
 
@@ -153,7 +227,7 @@ struct Batch {
   std::vector<Read> questions;
 };
 
-Answer<Batch> read_batch(const json::Value& body) {
+Answer<Batch> read_batch(const json::Value& body, std::string_view issuer) {
   Batch batch;
   if (const json::Value* options = body.find("options")) {
     const std::string word = text_of(options, "evaluations_semantic");
@@ -179,7 +253,7 @@ Answer<Batch> read_batch(const json::Value& body) {
     if (item.object() == nullptr)
       batch.questions.push_back(Refused<std::string>{"an evaluation must be an object"});
     else
-      batch.questions.push_back(read_question(Members(item, &body)));
+      batch.questions.push_back(read_question(Members(item, &body), issuer));
   }
   return batch;
 }
@@ -207,7 +281,8 @@ Task<http::Response> evaluate(Call& call) {
   auto bearer = read_bearer(call);
   if (!bearer) co_return co_await refuse_bearer(call, bearer.reason(), kDecisionsScope);
   const auto body = read_json(call.request);
-  const Read question = body ? read_question(Members(*body, nullptr)) : Read(Refused<std::string>{""});
+  const Read question = body ? read_question(Members(*body, nullptr), call.services.settings.issuer)
+                             : Read(Refused<std::string>{""});
   std::optional<OAuthError> not_this_caller;
   std::optional<OAuthError> refusal;
   if (!body)
@@ -238,7 +313,8 @@ Task<http::Response> evaluate_all(Call& call) {
   auto bearer = read_bearer(call);
   if (!bearer) co_return co_await refuse_bearer(call, bearer.reason(), kDecisionsScope);
   const auto body = read_json(call.request);
-  Answer<Batch> batch = body ? read_batch(*body) : Answer<Batch>(Refused{body.reason()});
+  Answer<Batch> batch =
+      body ? read_batch(*body, call.services.settings.issuer) : Answer<Batch>(Refused{body.reason()});
   // §7.1: without a list it is one question, and answered like one.
   const bool is_one = batch && batch->questions.empty();
   if (is_one) co_return co_await evaluate(call);

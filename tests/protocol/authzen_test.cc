@@ -34,8 +34,8 @@ struct Authzen : testing::Test {
                               const std::string& scope = "r1.read", const std::string& resource = kR1,
                               const std::string& more = {}) {
     return R"({"subject":{"type":"user","id":")" + person + R"("},"action":{"name":")" + scope +
-           R"("},"resource":{"type":"api","id":")" + resource + R"("},"context":{"agent":")" + agent + "\"" +
-           more + "}}";
+           R"("},"resource":{"type":"api","id":")" + resource + R"("},"context":{)" +
+           (agent.empty() ? R"("x":0)" : R"("agent":")" + agent + "\"") + more + "}}";
   }
   static bool decision(const json::Value& answer) {
     const json::Value* member = answer.find("decision");
@@ -156,7 +156,7 @@ TEST_F(Authzen, a_gateways_question_about_a_path_is_one_about_its_token) {
   const std::string t1 = server.flow("ca", "a1", "r1.read").text("access_token");
   const auto body = [&](const std::string& scopes) {
     return R"({"subject":{"type":"user","id":"u1","properties":{"issuer":"https://as.example"}},"action":{"name":"GET"},"resource":{"type":"path","id":"/mail/1",
-        "properties":{"host":"api.example","path":"/mail/1","resource":"https://api.example/r1"}},"context":{"client":"ca","agent":"a1","chain":[{"sub":"a1","iss":"x"}],"scopes":)" +
+        "properties":{"host":"api.example","path":"/mail/1","resource":"https://api.example/r1"}},"context":{"client":"ca","agent":"a1","chain":[{"sub":"a1","iss":"https://as.example"}],"scopes":)" +
            scopes + R"(,"grant_id":")" + text_at(claims_of(t1), "grant_id") +
            R"(","time":"2026-11-25T00:00:00Z"}})";
   };
@@ -210,6 +210,72 @@ TEST_F(Authzen, AZ04_to_AZ09_what_is_malformed) {
       server.send({.method = "PUT", .path_and_query = "/access/v1/evaluations", .headers = {}, .body = "{}"})
           .status,
       405);
+}
+
+// A restriction that is not understood is no restriction: it must not be passed over.
+TEST_F(Authzen, what_narrows_the_question_is_understood_or_refused) {
+  server.flow("ca", "a1", "r1.read");
+  const auto chain_of = [](size_t count) {
+    std::string names;
+    for (size_t i = 0; i < count; ++i) names += (i == 0 ? "" : ",") + std::string("\"a1\"");
+    return ",\"chain\":[" + names + "]";
+  };
+  std::string scopes;
+  for (int i = 0; i < 256; ++i) scopes += "\"r1.read\",";
+  for (const std::string& more : std::vector<std::string>{R"(,"client":["cb"])",
+                                                          R"(,"client":7)",
+                                                          R"(,"client":"")",
+                                                          R"(,"client":null)",
+                                                          R"(,"grant_id":1)",
+                                                          R"(,"grant_id":"")",
+                                                          R"(,"user":1)",
+                                                          R"(,"user":"u2")",
+                                                          R"(,"chain":"a1")",
+                                                          R"(,"chain":{})",
+                                                          R"(,"chain":null)",
+                                                          R"(,"chain":["a1",{"id":"a3"}])",
+                                                          R"(,"chain":["a1",""])",
+                                                          R"(,"chain":["a1",5])",
+                                                          R"(,"chain":[{"sub":"a1","iss":5}])",
+                                                          R"(,"chain":["a2"])",
+                                                          R"(,"chain":[])",
+                                                          chain_of(33),
+                                                          R"(,"scopes":"r1.read")",
+                                                          R"(,"scopes":["r1.read",{"name":"r1.write"}])",
+                                                          ",\"scopes\":[" + scopes + "\"r1.write\"]"}) {
+    SCOPED_TRACE(more);
+    expect_refused(server, ask(question("a1", "u1", "r1.read", kR1, more)), 400, "invalid_request",
+                   "question_malformed");
+  }
+  for (const char* agent : {R"("agent":5)", R"("agent":"")", R"("agent":null)"}) {
+    SCOPED_TRACE(agent);
+    expect_refused(server, ask(question("", "u1", "r1.read", kR1, std::string(",") + agent)), 400,
+                   "invalid_request", "question_malformed");
+  }
+  const auto of_agent = [&](const std::string& context) {
+    return ask(
+        R"({"subject":{"type":"agent","id":"a1"},"action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"},"context":{"user":"u1")" +
+        context + "}}");
+  };
+  expect_answer(of_agent(R"(,"agent":"a1","chain":["a1"])"), true, "consent");
+  expect_refused(server, of_agent(R"(,"agent":"a2")"), 400, "invalid_request", "question_malformed");
+  expect_refused(server, of_agent(R"(,"chain":["a2","a1"])"), 400, "invalid_request", "question_malformed");
+  // The same name, and not the same agent.
+  expect_answer(
+      ask(question("a1", "u1", "r1.read", kR1, R"(,"chain":[{"sub":"a1","iss":"https://evil.example"}])")),
+      false, "agent_unknown");
+  expect_answer(ask(question("https://evil.example#a1", "u1", "r1.read", kR1,
+                             R"(,"chain":[{"sub":"a1","iss":"https://evil.example"}])")),
+                false, "agent_unknown");
+  expect_answer(
+      ask(question("a1", "u1", "r1.read", kR1, R"(,"chain":[{"sub":"a1","iss":"https://as.example"}])")),
+      true, "consent");
+  const Reply batch = ask_all(
+      R"({"subject":{"type":"user","id":"u1"},"action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"},"context":{"agent":"a1"},"evaluations":[{},{"context":{"agent":"a1","client":7}}]})");
+  ASSERT_EQ(batch.status, 200) << batch.body;
+  const json::Value::Array& answers = *batch.json.find("evaluations")->array();
+  EXPECT_TRUE(decision(answers[0]));
+  EXPECT_FALSE(decision(answers[1]));
 }
 
 TEST_F(Authzen, members_that_are_unknown_are_ignored) {
