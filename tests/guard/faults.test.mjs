@@ -111,6 +111,9 @@ test('security 271 when_stale = "serve" goes on, and says so', async () => {
   await until(async () => (await guard.call('/readyz')).json.trouble.includes('revocations_stale'), 'it is told', 20_000);
   assert.equal((await guard.call('/readyz')).status, 200);
   assert.equal((await guard.call('/read/week', token)).status, 200);
+  await until(async () => (await guard.call('/readyz')).json.feed, 'why the feed is silent is told', 60_000);
+  await until(() => /the feed of revocations: ./.test(guard.said), 'and logged', 5_000);
   server.child.kill('SIGCONT');
+  await until(() => guard.said.includes('the feed of revocations answers again'), 'and so is its return', 60_000);
   await guard.stop();
 });
