@@ -6,7 +6,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Api, Guard, METADATA, R1, call, freePort, raw, startServer, until } from './support/guard.mjs';
+import { Api, Guard, METADATA, R1, WebSocketByHand, call, freePort, raw, startServer, until } from './support/guard.mjs';
 
 let server, api, guard, child, folder, port;
 before(async () => {
@@ -84,4 +84,15 @@ test('nothing arrives that an API could take for the guard\'s word or for anothe
   const answer = await call(port, '/read/x', token, { host: `api.example:${port}`, headers: Object.fromEntries(names.map((name) => [name, 'evil'])) });
   assert.equal(answer.status, 200);
   assert.ok(!api.last().raw.includes('evil'), JSON.stringify(api.last().raw));
+});
+
+test('a WebSocket goes through where it may, and not where tools are looked at', async () => {
+  const { access_token: token } = await server.flow({ scope: 'r1.read' });
+  const open = (path) => WebSocketByHand.open(port, path, token, { host: `api.example:${port}` });
+  const refused = await open('/mcp');
+  assert.equal(refused.status, 403);
+  assert.equal((await guard.last()).reason, 'tunnel_refused');
+  const socket = await open('/read/socket');
+  assert.equal(socket.status, 101);
+  socket.close();
 });

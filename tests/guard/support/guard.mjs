@@ -327,7 +327,7 @@ export class Stream {
 
 // A WebSocket by hand: short text frames.
 export class WebSocketByHand {
-  static open(port, path, token, { extra = '' } = {}) {
+  static open(port, path, token, { extra = '', host = 'api.example' } = {}) {
     return new Promise((resolve, reject) => {
       const web = new WebSocketByHand();
       web.socket = net.connect(port, '127.0.0.1');
@@ -347,7 +347,7 @@ export class WebSocketByHand {
         }
       });
       web.socket.on('close', () => { if (!web.status) reject(new Error(`closed: ${head}`)); });
-      web.socket.write(`GET ${path} HTTP/1.1\r\nHost: api.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${token ? `Authorization: Bearer ${token}\r\n` : ''}${extra}\r\n`);
+      web.socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${token ? `Authorization: Bearer ${token}\r\n` : ''}${extra}\r\n`);
     });
   }
   say(text) {
