@@ -168,12 +168,7 @@ Task<http::Response> FrontChannel::decide_consent(http::Request& http_request) {
       case Outcome::kGone:
         break;
     }
-    Words words = words_for(Unusable::kAnswered);
-    co_return page(400, templates_.render(ErrorPage{.title = std::move(words.title),
-                                                    .message = std::move(words.message),
-                                                    .hint = std::move(words.hint),
-                                                    .reference = call.audit.request_id,
-                                                    .link = std::move(words.link)}));
+    co_return unusable_page(call, Unusable::kAnswered);
   });
 }
 

@@ -158,9 +158,23 @@ FrontChannel::Words FrontChannel::words_for(Unusable why) const {
       .link = std::move(my_agents)};
 }
 
+http::Response FrontChannel::unusable_page(Call& call, Unusable why) const {
+  Words words = words_for(why);
+  if (why == Unusable::kAnswered) {  // no fault: what was asked has its answer
+    return page(400, templates_.render(NoticePage{.title = std::move(words.title),
+                                                  .message = std::move(words.message),
+                                                  .link = std::move(words.link)}));
+  }
+  return page(400, templates_.render(ErrorPage{.title = std::move(words.title),
+                                               .message = std::move(words.message),
+                                               .hint = std::move(words.hint),
+                                               .reference = call.audit.request_id,
+                                               .link = std::move(words.link)}));
+}
+
 Task<http::Response> FrontChannel::refuse_unusable(Call& call, Unusable why) {
-  co_return co_await refuse_with_page(call, error(ErrorCode::kInvalidRequest, "", "request_unusable"),
-                                      words_for(why));
+  co_await oauth::record_refusal(call, error(ErrorCode::kInvalidRequest, "", "request_unusable"));
+  co_return unusable_page(call, why);
 }
 
 Task<http::Response> FrontChannel::refuse_to_client(Call& call, const oauth::ReturnAddress& to,
@@ -229,14 +243,17 @@ Task<http::Response> FrontChannel::authorize(http::Request& http_request) {
 
 Task<http::Response> FrontChannel::open_pushed(Call& call, const http::Form& form, const Visitor& visitor) {
   const std::string_view uri = form.get("request_uri");
-  for (const std::string_view name : {"client_id", "request_uri"}) {
-    if (form.all(name).size() > 1) {
-      co_return co_await refuse_request(
-          call,
-          error(ErrorCode::kInvalidRequest, "a parameter is sent more than once", "repeated_parameter"));
-    }
+  // What stands beside it counts for nothing (RFC 9126 §4), but is judged like what stands alone.
+  if (form.repeated({})) {
+    co_return co_await refuse_request(
+        call, error(ErrorCode::kInvalidRequest, "a parameter is sent more than once", "repeated_parameter"));
   }
   if (is_registry_id(form.get("client_id"))) call.audit.client = form.get("client_id");
+  if (form.has("actor_token") || form.has("actor_token_type")) {  // D-34
+    co_return co_await refuse_request(
+        call, error(ErrorCode::kInvalidRequest, "actor_token must not travel through the browser",
+                    "credential_exposure_actor_token"));
+  }
   const auto handle = oauth::parse_handle(oauth::kRequestUriPrefix, uri);
   if (!handle) {
     // A request_uri elsewhere is never fetched (RFC 9101 §10.4).
@@ -280,20 +297,19 @@ Task<http::Response> FrontChannel::open_pushed(Call& call, const http::Form& for
   });
   co_await pending.durable();
   if (!reason.empty()) {
-    const bool is_answered = reason == "request_uri_used" && !request->browser_hash.empty() &&
-                             constant_time_equal(request->browser_hash, visitor.browser_hash);
-    Words words = words_for(is_answered ? Unusable::kAnswered : Unusable::kUnknown);
-    if (!is_answered) {
-      words.title = "This link no longer works";
-      words.message =
-          "It was used already, has expired, or belongs to another app or browser. What you allow is listed "
-          "under My agents.";
-    }
-    co_return page(400, templates_.render(ErrorPage{.title = std::move(words.title),
-                                                    .message = std::move(words.message),
-                                                    .hint = std::move(words.hint),
-                                                    .reference = call.audit.request_id,
-                                                    .link = std::move(words.link)}));
+    if (reason == "request_uri_used" && !request->browser_hash.empty() &&
+        constant_time_equal(request->browser_hash, visitor.browser_hash))
+      co_return unusable_page(call, Unusable::kAnswered);
+    Words words = words_for(Unusable::kUnknown);
+    co_return page(
+        400,
+        templates_.render(ErrorPage{
+            .title = "This link no longer works",
+            .message = "It was used already, has expired, or belongs to another app or browser. What you "
+                       "allow is listed under My agents.",
+            .hint = std::move(words.hint),
+            .reference = call.audit.request_id,
+            .link = std::move(words.link)}));
   }
   Call next(services_, call.request, "authorize");
   co_return co_await advance(next, *request, visitor);

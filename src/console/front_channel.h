@@ -61,6 +61,7 @@ class FrontChannel {
                                          std::string_view not_done);
   Task<http::Response> refuse_form(oauth::Call& call, std::string_view not_done);
   Words words_for(Unusable why) const;
+  http::Response unusable_page(oauth::Call& call, Unusable why) const;
   // Why a form of "my agents" is not taken; nothing: it is.
   std::optional<Words> why_not_taken(oauth::Call& call, const Visitor& visitor, const http::Form& form,
                                      bool is_sign_out) const;

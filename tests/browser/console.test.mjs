@@ -33,6 +33,62 @@ async function toConsent(page, extra, username = 'alice') {
   return request;
 }
 
+// Words as long as a registry takes them, or so: of one piece, and of many.
+const LONG = {
+  agent: 'Assistant for the planning of journeys, meetings and everything that comes between them, Edition for Travelling Companies',
+  publisher: `The International Association of Makers of Software for Calendars, Region ${'North'.repeat(12)}`,
+  owner: `team-for-calendars-and-journeys@${'department.'.repeat(8)}example.com`,
+  description: `Finds free slots. ${'It reads what is there and proposes what could be. '.repeat(12)}The last words of the description.`,
+  client: `Planner for ${'Everybody'.repeat(9)} and Others`,
+  resource: `The Planner's Programming Interface ${'Worldwide'.repeat(8)}`,
+  title: `Read your mail, ${'including what others sent to you in confidence, '.repeat(6)}and delete it`,
+  explained: `${'Every message, with its attachments. '.repeat(15)}The last words of the permission.`,
+};
+
+async function putLongWords() {
+  await stage.server.apply(`
+[[agent]]
+id = "agent-long"
+name = "${LONG.agent}"
+publisher = "${LONG.publisher}"
+owner = "${LONG.owner}"
+description = "${LONG.description}"
+scopes = ["long.read"]
+clients = ["app-long"]
+onward = { to = ["agent-long-too"], depth = 1 }
+intents = [{ name = "intent:long", text = "${LONG.explained}" }]
+bearer_actor_tokens = true
+
+[[agent]]
+id = "agent-long-too"
+name = "${LONG.agent} Two"
+publisher = "${LONG.publisher}"
+scopes = ["long.read"]
+
+[[client]]
+id = "app-long"
+name = "${LONG.client}"
+secret_file = "app-long.secret"
+redirect_uris = ["${stage.redirectUri}"]
+grant_types = ["authorization_code", "refresh_token"]
+scopes = ["long.read"]
+
+[[resource]]
+id = "https://api.example/${'long/'.repeat(20)}planner"
+name = "${LONG.resource}"
+scopes = [{ name = "long.read", title = "${LONG.title}", description = "${LONG.explained}" }]
+`);
+}
+
+// Elements that hide a part of their text.
+const cutOff = (page) => page.evaluate(() => [...document.querySelectorAll('body *')].filter((element) => {
+  const style = getComputedStyle(element);
+  if (element.closest('svg, input') || style.display === 'none') return false;
+  const hides = style.overflowX !== 'visible' || style.overflowY !== 'visible' || style.webkitLineClamp !== 'none' || style.textOverflow !== 'clip';
+  const box = element.getBoundingClientRect();
+  return hides || box.right > document.documentElement.clientWidth + 1 || box.left < -1;
+}).map((element) => `${element.tagName}.${element.className}`));
+
 const overflows = (page) => page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
 
 describe('consent', () => {
@@ -145,6 +201,45 @@ describe('consent', () => {
     await stage.picture(page, 'phone-agents');
   }, { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true });
 
+  for (const [width, colorScheme] of [[360, 'light'], [360, 'dark'], [1280, 'light'], [1280, 'dark']]) {
+    scene(`long words are there to their end at ${width} pixels, ${colorScheme}`, async (page) => {
+      await putLongWords();
+      const request = stage.request({
+        prompt: 'consent', client_id: 'app-long', scope: 'long.read', requested_actor: 'agent-long', intent_scope: 'intent:long',
+        resource: `https://api.example/${'long/'.repeat(20)}planner`,
+      });
+      await page.goto(request.url);
+      const look = async (name, words) => {
+        assert.equal(await overflows(page), false, name);
+        assert.deepEqual(await cutOff(page), [], name);
+        const text = (await page.locator('body').innerText()).replaceAll(/\s+/g, ' ');
+        for (const word of words) assert.ok(text.includes(word), `${name} shows "${word}"`);
+        await stage.picture(page, `long-${name}-${width}-${colorScheme}`);
+      };
+      await look('login', [LONG.agent, LONG.publisher, LONG.client]);
+      await stage.signIn(page);
+      await page.waitForURL('**/consent?**');
+      await look('consent', Object.values(LONG));
+      await allow(page).click();
+      await stage.landed(page);
+      await page.goto(`${stage.server.issuer}/agents`);
+      await look('agents', [LONG.agent, LONG.publisher, LONG.owner, LONG.description, LONG.client, LONG.resource, LONG.title, LONG.explained]);
+    }, { viewport: { width, height: 800 }, colorScheme });
+  }
+
+  scene('says after Allow and Back that it is answered', async (page) => {
+    await toConsent(page);
+    await allow(page).click();
+    await stage.landed(page);
+    await page.goBack();
+    const text = await page.locator('main').innerText();
+    assert.match(text, /You have already answered this request/);
+    assert.doesNotMatch(text, /Nothing was allowed/);
+    await stage.picture(page, 'answered');
+    await page.getByRole('link', { name: 'My agents' }).click();
+    await page.getByRole('heading', { name: 'My agents' }).waitFor();
+  });
+
   scene('is readable in the dark', async (page) => {
     await toConsent(page);
     await stage.picture(page, 'dark-consent');
@@ -183,6 +278,7 @@ describe('my agents', () => {
     await page.getByRole('button', { name: 'Revoke everything for this agent' }).click();
     await page.getByRole('status').waitFor();
     await stage.picture(page, 'agents-revoked');
+    assert.match(await page.getByRole('status').innerText(), /^Calendar Agent lost its permission at Planner API, .* It holds no other permission from you\.$/);
     assert.equal(await page.getByRole('button', { name: 'Revoke', exact: true }).count(), 0);
     assert.equal((await stage.refresh(renewed.refresh_token)).error, 'invalid_grant');
   });
@@ -199,6 +295,26 @@ describe('my agents', () => {
       assert.equal(await buttons.count(), left - 1);
     }
     assert.equal((await stage.refresh(tokens.refresh_token)).error, 'invalid_grant');
+  });
+});
+
+describe('my agents, signed out in another window', () => {
+  scene('Revoke says that nothing was revoked yet and leads back by the sign-in', async (page, context) => {
+    await toConsent(page);
+    await allow(page).click();
+    await stage.landed(page);
+    await page.goto(`${stage.server.issuer}/agents`);
+    const second = await context.newPage();
+    await second.goto(`${stage.server.issuer}/agents`);
+    await second.getByRole('button', { name: 'Sign out' }).click();
+    await second.getByRole('heading', { name: 'Signed out' }).waitFor();
+    await page.getByRole('button', { name: 'Revoke', exact: true }).first().click();
+    await page.getByRole('heading', { name: 'You were signed out' }).waitFor();
+    assert.match(await page.locator('main').innerText(), /You were signed out; nothing was revoked yet\./);
+    await stage.picture(page, 'revoke-signed-out');
+    await page.getByRole('link', { name: 'Sign in' }).click();
+    await stage.signIn(page);
+    await page.getByRole('button', { name: 'Revoke', exact: true }).first().waitFor();
   });
 });
 

@@ -153,6 +153,7 @@ TEST_F(Consent, an_answered_request_says_so_and_nothing_that_is_not_known) {
       EXPECT_TRUE(says(again, "<a class=\"button\" href=\"/agents\">My agents</a>"));
       EXPECT_FALSE(says(again, "Nothing was allowed"));
       EXPECT_FALSE(says(again, "allowed nothing"));
+      EXPECT_FALSE(says(again, "This did not work"));
     }
     // Another browser learns nothing of it.
     Browser stranger(server);

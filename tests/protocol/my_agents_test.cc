@@ -65,7 +65,7 @@ TEST(MyAgents, what_was_allowed_twice_is_shown_once_and_taken_back_whole) {
   };
   const std::vector<std::string> same = {allow("r1.read"), allow("r1.read")};
   const std::string wider = allow("r1.read r1.write");
-  for (const std::string& token : same) ASSERT_TRUE(server.is_active("ca", token));
+  for (const std::string& token : same) ASSERT_TRUE(server.is_active("r1-server", token));
   const std::string page = browser.get("/agents").body;
   const auto cards = [](const std::string& html) {
     size_t count = 0;
@@ -78,8 +78,8 @@ TEST(MyAgents, what_was_allowed_twice_is_shown_once_and_taken_back_whole) {
   ASSERT_NE(page.find("value=\"" + grant + "\""), std::string::npos);
   browser.post("/agents/revoke",
                {{"csrf", hidden_input(page, "/agents/revoke", "csrf")}, {"delegation", grant}});
-  for (const std::string& token : same) EXPECT_FALSE(server.is_active("ca", token));
-  EXPECT_TRUE(server.is_active("ca", wider));
+  for (const std::string& token : same) EXPECT_FALSE(server.is_active("r1-server", token));
+  EXPECT_TRUE(server.is_active("r1-server", wider));
 }
 
 // A consent as the store keeps it, given now.

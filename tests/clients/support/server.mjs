@@ -168,7 +168,12 @@ export async function startServer({ tls } = {}) {
     await run(binary, ['apply', '-c', config, at('state.toml')]);
     const secrets = {};
     for (const name of ['app', 'calendar-runtime', 'middle']) secrets[name] = (await readFile(at(`${name}.secret`), 'utf8')).trim();
-    return { issuer, keys, secrets, stop };
+    // More of the registry, as the text of a state file.
+    const apply = async (text) => {
+      await writeFile(at('more.toml'), text);
+      await run(binary, ['apply', '-c', config, at('more.toml')]);
+    };
+    return { issuer, keys, secrets, stop, apply };
   } catch (fault) {
     await stop().catch(() => {});
     throw fault;
