@@ -2,10 +2,14 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <charconv>
+#include <optional>
 #include <stdexcept>
+#include <vector>
 
 #include "base/bytes.h"
+#include "base/loop.h"
 #include "crypto/hash.h"
 #include "crypto/jwt.h"
 #include "oauth/liveness.h"
@@ -39,21 +43,55 @@ std::string deflated(const std::string& bytes) {
   return out;
 }
 
-// RFC 9110 §12.5.1, as far as one media type needs it; absent means anything.
-bool accepts_list(const http::Request& request) {
-  const std::string* accept = request.headers.find("Accept");
-  if (accept == nullptr) return true;
-  std::string_view rest = *accept;
-  while (!rest.empty()) {
-    const size_t comma = rest.find(',');
-    std::string_view range = rest.substr(0, comma);
-    rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
-    range = range.substr(0, range.find(';'));
-    while (!range.empty() && range.front() == ' ') range.remove_prefix(1);
-    while (!range.empty() && range.back() == ' ') range.remove_suffix(1);
-    if (range == "*/*" || range == "application/*" || range == kMediaType) return true;
+std::string_view trimmed(std::string_view text) {
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+std::string_view take_until(std::string_view& rest, char separator) {
+  const size_t end = rest.find(separator);
+  const std::string_view part = trimmed(rest.substr(0, end));
+  rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
+  return part;
+}
+
+bool is_same_name(std::string_view text, std::string_view lower) {
+  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char c, char wanted) {
+    return (c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c) == wanted;
+  });
+}
+
+// The weight "q=0" in any of its forms: what is named is not wanted.
+bool is_unwanted(std::string_view parameters) {
+  while (!parameters.empty()) {
+    const std::string_view parameter = take_until(parameters, ';');
+    if (parameter.size() < 3 || !is_same_name(parameter.substr(0, 2), "q=")) continue;
+    return parameter.substr(2).find_first_not_of("0.") == std::string_view::npos;
   }
   return false;
+}
+
+// RFC 9110 §12.5.1, as far as one media type needs it; absent means anything. What is named most exactly
+// counts.
+bool accepts_list(const http::Request& request) {
+  if (request.headers.find("Accept") == nullptr) return true;
+  constexpr std::string_view kRanges[] = {"*/*", "application/*", kMediaType};
+  std::optional<bool> wanted[std::size(kRanges)];
+  for (const http::Header& header : request.headers.list()) {
+    if (!is_same_name(header.name, "accept")) continue;
+    std::string_view rest = header.value;
+    while (!rest.empty()) {
+      std::string_view parameters = take_until(rest, ',');
+      const std::string_view range = take_until(parameters, ';');
+      for (size_t i = 0; i < std::size(kRanges); ++i) {
+        if (is_same_name(range, kRanges[i]))
+          wanted[i] = wanted[i].value_or(false) || !is_unwanted(parameters);
+      }
+    }
+  }
+  return wanted[2].value_or(wanted[1].value_or(wanted[0].value_or(false)));
 }
 
 http::Response open_to_all(http::Response response) {
@@ -124,42 +162,89 @@ Task<http::Response> StatusLists::aggregation() {
   co_return open_to_all(std::move(response));
 }
 
+// A list that is being made, and who waits for it. Guarded by the lists' mutex until it is done.
+struct StatusLists::Making {
+  struct Waiter {
+    std::coroutine_handle<> caller;
+    Loop* loop;
+  };
+  bool is_done = false;
+  bool is_fault = false;
+  std::string token;
+  std::vector<Waiter> waiters;
+};
+
+struct StatusLists::Waiting {
+  std::mutex& mutex;
+  Making& making;
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> caller) const {
+    const std::lock_guard lock(mutex);
+    if (making.is_done) return false;
+    making.waiters.push_back({caller, Loop::current()});
+    return true;
+  }
+  void await_resume() const noexcept {}
+};
+
 Task<http::Response> StatusLists::one(int64_t list) {
   const int64_t now = services_.clock.steady_microseconds() / 1000;
   // What another server has ended is asked for first, then what that makes old.
   co_await services_.store.revocations().caught_up();
   const int64_t newest = services_.store.revocations().newest();
   std::string token;
-  bool must_make = false;
+  std::shared_ptr<Making> making;
+  bool is_ours = false;
   {
     const std::lock_guard lock(mutex_);
     if (made_.size() >= kMostLists)
-      std::erase_if(made_, [](const auto& entry) { return !entry.second.is_being_made; });
+      std::erase_if(made_, [](const auto& entry) { return entry.second.making == nullptr; });
     Made& made = made_[list];
     const int64_t age = now - made.at;
     const bool is_good =
         !made.token.empty() && (age < kShortest || (made.newest == newest && age < kLongest));
-    token = made.token;
-    must_make = !is_good && !made.is_being_made;
-    if (must_make) made.is_being_made = true;
-    if (!is_good && !must_make && age >= kLongest) token.clear();
+    // While a newer one is made, one that is not too old will do.
+    if (is_good || (made.making != nullptr && !made.token.empty() && age < kLongest)) {
+      token = made.token;
+    } else {
+      is_ours = made.making == nullptr;
+      if (is_ours) made.making = std::make_shared<Making>();
+      making = made.making;
+    }
   }
-  if (must_make) {
+  if (is_ours) {
     std::exception_ptr fault;
     try {
       token = co_await make(list, services_.clock.now());
     } catch (...) {
       fault = std::current_exception();
     }
-    const std::lock_guard lock(mutex_);
-    if (fault || token.empty()) {
-      made_.erase(list);
-      if (fault) std::rethrow_exception(fault);
-      co_return open_to_all(plain_error(404, "not_found", "there is no such status list"));
+    std::vector<Making::Waiter> waiters;
+    {
+      const std::lock_guard lock(mutex_);
+      making->is_done = true;
+      making->is_fault = fault != nullptr;
+      making->token = token;
+      waiters.swap(making->waiters);
+      if (token.empty())
+        made_.erase(list);
+      else
+        made_[list] = {.token = token, .newest = newest, .at = now, .making = nullptr};
     }
-    made_[list] = {.token = token, .newest = newest, .at = now, .is_being_made = false};
+    for (const auto& [caller, loop] : waiters) {
+      if (loop != nullptr)
+        loop->post([caller = caller] { caller.resume(); });
+      else
+        caller.resume();
+    }
+    if (fault) std::rethrow_exception(fault);
+  } else if (making != nullptr) {
+    co_await Waiting{mutex_, *making};
+    const std::lock_guard lock(mutex_);
+    if (making->is_fault) co_return open_to_all(unavailable_response());
+    token = making->token;
   }
-  if (token.empty()) co_return open_to_all(unavailable_response());
+  if (token.empty()) co_return open_to_all(plain_error(404, "not_found", "there is no such status list"));
   http::Response response;
   response.body = std::move(token);
   response.headers.set("Content-Type", kMediaType);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 
@@ -33,11 +34,13 @@ class StatusLists {
   Task<http::Response> serve(http::Request& request);
 
  private:
+  struct Making;
+  struct Waiting;
   struct Made {
     std::string token;
-    int64_t newest = -1;  // revocation when it was made
-    int64_t at = 0;       // steady milliseconds
-    bool is_being_made = false;
+    int64_t newest = -1;             // revocation when it was made
+    int64_t at = 0;                  // steady milliseconds
+    std::shared_ptr<Making> making;  // the next one, where somebody is about it
   };
   Task<http::Response> aggregation();
   Task<http::Response> one(int64_t list);

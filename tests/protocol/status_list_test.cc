@@ -4,7 +4,9 @@
 
 #include <zlib.h>
 
+#include <mutex>
 #include <set>
+#include <thread>
 
 #include "base/bytes.h"
 #include "protocol/ssf_receiver.h"
@@ -158,10 +160,43 @@ TEST(StatusList,
   EXPECT_EQ(accepting("*/*"), 200);
   EXPECT_EQ(accepting("application/statuslist+cwt"), 406);
   EXPECT_EQ(accepting("text/html"), 406);
+  EXPECT_EQ(accepting("Application/StatusList+JWT"), 200);
+  EXPECT_EQ(accepting("APPLICATION/*"), 200);
+  EXPECT_EQ(accepting("application/statuslist+jwt;q=0"), 406);
+  EXPECT_EQ(accepting("*/*, application/statuslist+jwt; Q=0.000"), 406) << "what is named exactly counts";
+  EXPECT_EQ(accepting("*/*;q=0, application/statuslist+jwt;q=0.001"), 200);
+  EXPECT_EQ(accepting("application/*;q=0, */*"), 406);
+  http::Headers lines;
+  lines.add("Accept", "text/html");
+  lines.add("accept", "application/statuslist+jwt");
+  EXPECT_EQ(world.list_at(uri, lines).status, 200);
   EXPECT_EQ(world.list_at(uri + "&time=1795000000").status, 501);
   for (const char* list : {"1", "-1", "x", "0x", "99999999999999999999", "9223372036854775807"})
     EXPECT_EQ(world.server.get("/statuslists?list=" + std::string(list)).status, 404) << list;
   EXPECT_EQ(world.server.get("/statuslists?list=0&list=0").status, 400);
+}
+
+TEST(StatusList, who_asks_while_it_is_made_gets_it_too) {
+  StatusWorld world;
+  const std::string uri = place_of(world.token()).uri;
+  for (int round = 0; round < 5; ++round) {
+    world.server.clock.advance(Seconds{31});  // older than any that is still given out
+    std::vector<std::thread> asking;
+    std::mutex mutex;
+    std::set<std::string> bodies;
+    std::vector<int> statuses;
+    for (int i = 0; i < 8; ++i) {
+      asking.emplace_back([&] {
+        const Reply reply = world.list_at(uri);
+        const std::lock_guard lock(mutex);
+        statuses.push_back(reply.status);
+        bodies.insert(reply.body);
+      });
+    }
+    for (std::thread& thread : asking) thread.join();
+    EXPECT_EQ(statuses, std::vector<int>(8, 200));
+    EXPECT_EQ(bodies.size(), 1U) << "made once";
+  }
 }
 
 TEST(StatusList, all_lists_are_named_in_one_place) {
