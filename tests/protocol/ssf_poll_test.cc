@@ -183,6 +183,66 @@ TEST(SsfPoll, max_events_cuts_and_zero_acknowledges_only) {  // RFC 8936 §2.2
   EXPECT_FALSE(SsfReceiver::has_more(last)) << "exactly as many as there are is all";
 }
 
+TEST(SsfPoll, a_verification_counts_among_the_events_that_were_asked_for) {  // RFC 8936 §2.2
+  Listening world;
+  const std::string body = R"({"stream_id":")" + world.receiver.stream + R"("})";
+  EXPECT_EQ(world.receiver.call("POST", "/ssf/verify", body).status, 204);
+  const Reply none = world.receiver.poll(R"({"maxEvents":0})");
+  EXPECT_EQ(SsfReceiver::sets_of(none).size(), 0U);
+  EXPECT_TRUE(SsfReceiver::has_more(none)) << "the verification waits";
+  for (const char* agent : {"a1", "a2"}) world.server.suspend("agent", agent);
+  const Reply one = world.receiver.poll(R"({"maxEvents":1,"returnImmediately":true})");
+  auto sets = SsfReceiver::sets_of(one);
+  ASSERT_EQ(sets.size(), 1U);
+  EXPECT_EQ(event_in(sets[0]).first, kVerificationEvent);
+  EXPECT_TRUE(SsfReceiver::has_more(one));
+  const Reply two = world.receiver.poll(R"({"maxEvents":2,"returnImmediately":true})");
+  EXPECT_EQ(SsfReceiver::sets_of(two).size(), 2U);
+  EXPECT_TRUE(SsfReceiver::has_more(two));
+  EXPECT_EQ(SsfReceiver::sets_of(world.receiver.poll(R"({"maxEvents":3,"returnImmediately":true})")).size(),
+            3U);
+}
+
+TEST(SsfPoll, what_happens_to_another_stream_does_not_end_a_wait) {
+  Listening world;
+  SsfReceiver other(world.server, "ca");
+  const auto began = SteadyClock::now();
+  int64_t took = 0;
+  std::thread waiting([&] {
+    EXPECT_EQ(SsfReceiver::sets_of(world.receiver.poll("{}")).size(), 0U);
+    took = milliseconds_since(began);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  for (int i = 0; i < 3; ++i) other.create();
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  const int64_t paused = milliseconds_since(began);
+  SsfReceiver same(world.server);  // its own change does
+  EXPECT_EQ(
+      same.call("POST", "/ssf/status", R"({"status":"paused","stream_id":")" + world.receiver.stream + "\"}")
+          .status,
+      200);
+  waiting.join();
+  EXPECT_GE(took, paused);
+  EXPECT_LT(took, paused + 1000);
+}
+
+TEST(SsfPoll, a_refusal_is_in_the_log) {
+  Listening world;
+  const auto last = [&] {
+    const json::Value record = world.server.last_audit();
+    EXPECT_EQ(text_at(record, "client"), "m1");
+    return text_at(record, "event") + " " + text_at(record, "outcome") + " " + text_at(record, "reason");
+  };
+  EXPECT_EQ(world.receiver.poll("[]").status, 400);
+  EXPECT_EQ(last(), "signals.poll denied poll_malformed");
+  EXPECT_EQ(world.receiver.call("POST", "/ssf/poll?stream_id=unknown", "{}").status, 404);
+  EXPECT_EQ(last(), "signals.poll denied stream_unknown");
+  EXPECT_EQ(world.receiver.call("GET", "/ssf/streams?stream_id=unknown").status, 404);
+  EXPECT_EQ(last(), "signals.stream.read denied stream_unknown");
+  EXPECT_EQ(world.receiver.call("GET", "/ssf/status?stream_id=unknown").status, 404);
+  EXPECT_EQ(last(), "signals.status.read denied stream_unknown");
+}
+
 TEST(SsfPoll, an_answer_with_nothing_to_say_is_held_until_something_happens) {  // RFC 8936 §2.2
   Listening world;
   std::vector<json::Value> heard;

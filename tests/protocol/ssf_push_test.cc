@@ -2,9 +2,11 @@
 // between tokens that name nobody and the feed that must end them.
 #include <condition_variable>
 #include <mutex>
+#include <set>
 
 #include "http/server.h"
 #include "oauth/signals/push_target.h"
+#include "oauth/signals/transmitter.h"
 #include "protocol/ssf_receiver.h"
 
 namespace behalf::test {
@@ -143,6 +145,50 @@ TEST(SsfPush, nobody_makes_this_server_call_where_the_operator_did_not_say) {  /
   TestServer closed;
   SsfReceiver other(closed);
   EXPECT_EQ(other.call("POST", "/ssf/streams", PushWorld::wish(world.target.url())).status, 400);
+}
+
+TEST(SsfPush, a_client_has_few_and_all_that_there_are_are_served) {
+  PushWorld world;
+  SsfReceiver receiver(world.server);
+  for (size_t i = 0; i < oauth::Transmitter::kPushStreamsPerClient; ++i)
+    receiver.create(PushWorld::wish(world.target.url()));
+  const std::string pushed = receiver.stream;
+  const Reply refused = receiver.call("POST", "/ssf/streams", PushWorld::wish(world.target.url()));
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_EQ(text_at(world.server.last_audit(), "reason"), "too_many_streams");
+  receiver.create();
+  json::Value change = json_of(PushWorld::wish(world.target.url()));
+  change.set("stream_id", receiver.stream);
+  EXPECT_EQ(receiver.call("PATCH", "/ssf/streams", json::write(change)).status, 409) << "nor by a change";
+  change.set("stream_id", pushed);
+  EXPECT_EQ(receiver.call("PATCH", "/ssf/streams", json::write(change)).status, 200)
+      << "one of them stays one";
+
+  // More of one client than there are threads, as an earlier release took them, and one of another's.
+  constexpr size_t kMany = oauth::Pusher::kMostThreads * 2;
+  world.server.services().store.run([&](store::Transaction& transaction) {
+    for (size_t i = 0; i <= kMany; ++i) {
+      SignalStream stream;
+      stream.id = StreamId((i < kMany ? "made-" : "other-") + std::to_string(i));
+      stream.client = ClientId(i < kMany ? std::string("m1") : std::string("ca"));
+      stream.seen_at = world.server.clock.now();
+      stream.cursor = transaction.last_revocation();
+      stream.push_url = world.target.url() + "/" + stream.id.text();
+      transaction.put_stream(stream);
+    }
+  });
+  world.server.suspend("agent", "a1");
+  json::Value touch;
+  touch.set("stream_id", pushed);
+  EXPECT_EQ(receiver.call("PATCH", "/ssf/streams", json::write(touch)).status, 200);  // looks at once
+  std::set<std::string> told;
+  for (size_t count = 1; told.size() <= kMany && count < 1000; ++count) {
+    for (const http::Request& request : world.target.wait_for(count)) {
+      if (request.path.starts_with("/events/")) told.insert(request.path);
+    }
+    if (testing::Test::HasFailure()) break;
+  }
+  EXPECT_EQ(told.size(), kMany + 1);
 }
 
 TEST(SsfPush, hosts_are_compared_as_a_whole) {

@@ -152,7 +152,7 @@ Answer<Fine> apply_wishes(const Settings& settings, const json::Value& body, boo
 // answer.
 using Change = std::function<http::Response(store::Transaction&, const ApiCaller&)>;
 
-Task<http::Response> change_streams(Transmitter& transmitter, Call& call, Change change) {
+Task<http::Response> change_streams(Transmitter& transmitter, Call& call, std::string stream, Change change) {
   auto bearer = read_bearer(call);
   if (!bearer) co_return co_await refuse_bearer(call, bearer.reason(), kSignalsScope);
   std::optional<OAuthError> refusal;
@@ -169,7 +169,7 @@ Task<http::Response> change_streams(Transmitter& transmitter, Call& call, Change
   });
   co_await pending.durable();
   if (refusal) co_return bearer_response(call, *refusal, kSignalsScope);
-  if (response.status < 300) transmitter.notice_change();
+  if (response.status < 300) transmitter.notice_change(stream);
   co_return response;
 }
 
@@ -181,6 +181,11 @@ http::Response deny_with(Call& call, const OAuthError& error) {
 http::Response deny_unknown(Call& call) {
   call.deny({ErrorCode::kInvalidRequest, "", "stream_unknown", {}, {}});
   return unknown_stream();
+}
+
+std::string named_stream(const json::Value& body) {
+  const std::string* id = body.find_string("stream_id");
+  return id == nullptr ? std::string{} : *id;
 }
 
 // The caller's own and live, or nothing.
@@ -217,6 +222,22 @@ bool make_room(Transmitter& transmitter, store::Transaction& transaction, const 
   return true;
 }
 
+// One receiver that is pushed to costs more than one that polls: a client has few of them.
+bool may_push_one_more(const Transmitter& transmitter, store::Transaction& transaction,
+                       const SignalStream& wanted, UnixTime now) {
+  if (wanted.push_url.empty()) return true;
+  size_t others = 0;
+  for (const SignalStream& stream : transaction.list_streams(wanted.client)) {
+    if (stream.id != wanted.id && !stream.push_url.empty() && !transmitter.is_idle(stream, now)) ++others;
+  }
+  return others < Transmitter::kPushStreamsPerClient;
+}
+
+http::Response deny_too_many(Call& call) {
+  call.deny({ErrorCode::kInvalidRequest, "", "too_many_streams", {}, {}});
+  return plain_error(409, "conflict", "this client has too many streams in use");
+}
+
 // An endpoint whose body is a JSON object.
 using WithBody = std::function<Task<http::Response>(Call&, const json::Value&)>;
 Task<http::Response> with_body(Transmitter& transmitter, http::Request& request, std::string event,
@@ -228,7 +249,7 @@ Task<http::Response> with_body(Transmitter& transmitter, http::Request& request,
                   // Who asks is looked at first: a stranger learns only that.
                   if (!body || body->object() == nullptr) {
                     co_return co_await change_streams(
-                        transmitter, call, [&call](store::Transaction&, const ApiCaller&) {
+                        transmitter, call, {}, [&call](store::Transaction&, const ApiCaller&) {
                           return deny_with(call, malformed("the body must be a JSON object").reason);
                         });
                   }
@@ -241,14 +262,17 @@ Task<http::Response> edit_stream(Transmitter& transmitter, http::Request& reques
       transmitter, request, "signals.stream.update",
       [&transmitter, is_whole](Call& call, const json::Value& body) {
         return change_streams(
-            transmitter, call,
+            transmitter, call, named_stream(body),
             [&transmitter, &call, body, is_whole](store::Transaction& transaction, const ApiCaller& caller) {
               const std::string* id = body.find_string("stream_id");
               if (id == nullptr) return deny_with(call, malformed("stream_id is required").reason);
               auto stream = own_stream(transmitter, transaction, caller, *id, call.now);
               if (!stream) return deny_unknown(call);
+              const bool was_pushed = !stream->push_url.empty();
               const auto wished = apply_wishes(call.settings(), body, is_whole, *stream);
               if (!wished) return deny_with(call, wished.reason());
+              if (!was_pushed && !may_push_one_more(transmitter, transaction, *stream, call.now))
+                return deny_too_many(call);
               transaction.put_stream(*stream);
               call.audit.details.set("stream", stream->id.text());
               return private_document(200, describe_stream(call.settings(), *stream));
@@ -285,7 +309,7 @@ Task<http::Response> ssf_create(Transmitter& transmitter, http::Request& request
       transmitter, request, "signals.stream.create", [&transmitter](Call& call, const json::Value& body) {
         const StreamId id(call.new_id());
         return change_streams(
-            transmitter, call,
+            transmitter, call, id.text(),
             [&transmitter, &call, body, id](store::Transaction& transaction, const ApiCaller& caller) {
               SignalStream stream;
               stream.id = id;
@@ -293,9 +317,9 @@ Task<http::Response> ssf_create(Transmitter& transmitter, http::Request& request
               stream.seen_at = stream.created_at = call.now;
               const auto wished = apply_wishes(call.settings(), body, true, stream);
               if (!wished) return deny_with(call, wished.reason());
-              if (!make_room(transmitter, transaction, stream.client, call.now)) {
-                call.deny({ErrorCode::kInvalidRequest, "", "too_many_streams", {}, {}});
-                return plain_error(409, "conflict", "this client has too many streams in use");
+              if (!may_push_one_more(transmitter, transaction, stream, call.now) ||
+                  !make_room(transmitter, transaction, stream.client, call.now)) {
+                return deny_too_many(call);
               }
               transaction.put_stream(stream);
               call.audit.details.set("stream", stream.id.text());
@@ -304,24 +328,41 @@ Task<http::Response> ssf_create(Transmitter& transmitter, http::Request& request
       });
 }
 
+namespace {
+
+// Tells of a stream; that there is none is in the log, as where one was to be changed.
+using Telling = std::function<http::Response(store::ReadTransaction&, const ApiCaller&, bool& is_unknown)>;
+Task<http::Response> tell_of_streams(Call& call, Telling tell) {
+  bool is_unknown = false;
+  http::Response response = co_await tell_bearer(
+      call, kSignalsScope, [&](store::ReadTransaction& transaction, const ApiCaller& caller) {
+        return tell(transaction, caller, is_unknown);
+      });
+  if (is_unknown) {
+    const OAuthError error{ErrorCode::kInvalidRequest, "", "stream_unknown", {}, {}};
+    co_await record_refusal(call, error);
+  }
+  co_return response;
+}
+
+}  // namespace
+
 Task<http::Response> ssf_read(Transmitter& transmitter, http::Request& request) {
   return answer(transmitter.services(), request, "signals.stream.read", [&transmitter](Call& call) {
-    return tell_bearer(call, kSignalsScope,
-                       [&transmitter, &call](store::ReadTransaction& transaction, const ApiCaller& caller) {
-                         const auto query = http::Form::parse(call.request.query);
-                         if (!stream_id_of(query).empty()) {
-                           const auto stream =
-                               own_stream(transmitter, transaction, caller, stream_id_of(query), call.now);
-                           return stream ? private_document(200, describe_stream(call.settings(), *stream))
-                                         : unknown_stream();
-                         }
-                         json::Value::Array all;
-                         for (const SignalStream& stream : transaction.list_streams(caller.client->id)) {
-                           if (!transmitter.is_idle(stream, call.now))
-                             all.push_back(describe_stream(call.settings(), stream));
-                         }
-                         return private_document(200, all);
-                       });
+    return tell_of_streams(call, [&transmitter, &call](store::ReadTransaction& transaction,
+                                                       const ApiCaller& caller, bool& is_unknown) {
+      const auto query = http::Form::parse(call.request.query);
+      if (!stream_id_of(query).empty()) {
+        const auto stream = own_stream(transmitter, transaction, caller, stream_id_of(query), call.now);
+        is_unknown = !stream;
+        return stream ? private_document(200, describe_stream(call.settings(), *stream)) : unknown_stream();
+      }
+      json::Value::Array all;
+      for (const SignalStream& stream : transaction.list_streams(caller.client->id)) {
+        if (!transmitter.is_idle(stream, call.now)) all.push_back(describe_stream(call.settings(), stream));
+      }
+      return private_document(200, all);
+    });
   });
 }
 
@@ -335,27 +376,29 @@ Task<http::Response> ssf_replace(Transmitter& transmitter, http::Request& reques
 
 Task<http::Response> ssf_delete(Transmitter& transmitter, http::Request& request) {
   return answer(transmitter.services(), request, "signals.stream.delete", [&transmitter](Call& call) {
-    return change_streams(
-        transmitter, call, [&transmitter, &call](store::Transaction& transaction, const ApiCaller& caller) {
-          const auto query = http::Form::parse(call.request.query);
-          const auto stream = own_stream(transmitter, transaction, caller, stream_id_of(query), call.now);
-          if (!stream || !transaction.remove_stream(stream->id)) return deny_unknown(call);
-          transmitter.progress().forget(stream->id);
-          call.audit.details.set("stream", stream->id.text());
-          return no_content();
-        });
+    const auto named = http::Form::parse(call.request.query);
+    return change_streams(transmitter, call, std::string(stream_id_of(named)),
+                          [&transmitter, &call](store::Transaction& transaction, const ApiCaller& caller) {
+                            const auto query = http::Form::parse(call.request.query);
+                            const auto stream =
+                                own_stream(transmitter, transaction, caller, stream_id_of(query), call.now);
+                            if (!stream || !transaction.remove_stream(stream->id)) return deny_unknown(call);
+                            transmitter.progress().forget(stream->id);
+                            call.audit.details.set("stream", stream->id.text());
+                            return no_content();
+                          });
   });
 }
 
 Task<http::Response> ssf_read_status(Transmitter& transmitter, http::Request& request) {
   return answer(transmitter.services(), request, "signals.status.read", [&transmitter](Call& call) {
-    return tell_bearer(call, kSignalsScope,
-                       [&transmitter, &call](store::ReadTransaction& transaction, const ApiCaller& caller) {
-                         const auto query = http::Form::parse(call.request.query);
-                         const auto stream =
-                             own_stream(transmitter, transaction, caller, stream_id_of(query), call.now);
-                         return stream ? private_document(200, describe_status(*stream)) : unknown_stream();
-                       });
+    return tell_of_streams(call, [&transmitter, &call](store::ReadTransaction& transaction,
+                                                       const ApiCaller& caller, bool& is_unknown) {
+      const auto query = http::Form::parse(call.request.query);
+      const auto stream = own_stream(transmitter, transaction, caller, stream_id_of(query), call.now);
+      is_unknown = !stream;
+      return stream ? private_document(200, describe_status(*stream)) : unknown_stream();
+    });
   });
 }
 
@@ -363,7 +406,7 @@ Task<http::Response> ssf_set_status(Transmitter& transmitter, http::Request& req
   return with_body(
       transmitter, request, "signals.status.set", [&transmitter](Call& call, const json::Value& body) {
         return change_streams(
-            transmitter, call,
+            transmitter, call, named_stream(body),
             [&transmitter, &call, body](store::Transaction& transaction, const ApiCaller& caller) {
               const std::string* id = body.find_string("stream_id");
               const std::string* wanted = body.find_string("status");
@@ -400,7 +443,7 @@ Task<http::Response> ssf_verify(Transmitter& transmitter, http::Request& request
       [&transmitter](Call& call, const json::Value& body) -> Task<http::Response> {
         const std::string jti = "v" + call.new_id();
         co_return co_await change_streams(
-            transmitter, call,
+            transmitter, call, named_stream(body),
             [&transmitter, &call, &body, &jti](store::Transaction& transaction, const ApiCaller& caller) {
               const std::string* id = body.find_string("stream_id");
               if (id == nullptr) return deny_with(call, malformed("stream_id is required").reason);

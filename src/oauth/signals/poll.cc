@@ -82,6 +82,21 @@ http::Response poll_answer(Transmitter& transmitter, const SignalStream& stream,
   return response;
 }
 
+// Waits for something newer than `seen`, until time is up, the server stops or the stream itself has changed:
+// true if one of the latter is so. That another stream has changed is nothing to this one.
+Task<bool> wait_in_vain(Transmitter& transmitter, const StreamId& id, uint64_t known_changes, int64_t seen,
+                        std::chrono::steady_clock::time_point began) {
+  store::RevocationLog& log = transmitter.services().store.revocations();
+  for (;;) {
+    const auto waited =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+    if (waited >= kLongestWait || log.is_closed() || transmitter.changes_of(id) != known_changes)
+      co_return true;
+    co_await log.more(seen, kLongestWait - waited);
+    if (log.newest() > seen) co_return false;
+  }
+}
+
 Task<http::Response> poll(Transmitter& transmitter, Call& call) {
   Services& services = call.services;
   auto bearer = read_bearer(call);
@@ -89,6 +104,7 @@ Task<http::Response> poll(Transmitter& transmitter, Call& call) {
   co_await services.store.revocations().caught_up();
   const auto query = http::Form::parse(call.request.query);
   const StreamId id(query ? query->get("stream_id") : std::string_view{});
+  const uint64_t changes = transmitter.changes_of(id);  // before the stream is read
   std::optional<OAuthError> refusal;
   std::optional<SignalStream> stream;
   co_await services.store.read([&](store::ReadTransaction& transaction) {
@@ -102,9 +118,16 @@ Task<http::Response> poll(Transmitter& transmitter, Call& call) {
   });
   if (refusal) co_return co_await refuse_bearer(call, *refusal, kSignalsScope);
   const bool is_polled = stream && stream->push_url.empty() && !transmitter.is_idle(*stream, call.now);
-  if (!is_polled) co_return plain_error(404, "not_found", "there is no such stream to poll");
+  if (!is_polled) {
+    const OAuthError error{ErrorCode::kInvalidRequest, "", "stream_unknown", {}, {}};
+    co_await record_refusal(call, error);
+    co_return plain_error(404, "not_found", "there is no such stream to poll");
+  }
   const auto asked = read_poll(call.request);
-  if (!asked) co_return error_response(asked.reason());
+  if (!asked) {
+    co_await record_refusal(call, asked.reason());
+    co_return error_response(asked.reason());
+  }
 
   Progress& progress = transmitter.progress();
   progress.meet(*stream, call.now);
@@ -125,35 +148,30 @@ Task<http::Response> poll(Transmitter& transmitter, Call& call) {
     has_verification = false;
   }
 
+  const auto began = std::chrono::steady_clock::now();
   if (stream->status != StreamStatus::kEnabled) {
     if (stream->status == StreamStatus::kDisabled) progress.skip_to(id, newest);
     if (!asked->returns_immediately && asked->most > 0)
-      co_await services.store.revocations().more(INT64_MAX, kLongestWait);
+      co_await wait_in_vain(transmitter, id, changes, INT64_MAX, began);
     // Nothing is delivered, and the receiver must not take silence for
     // knowledge.
     co_return poll_answer(transmitter, *stream, {}, true, false);
   }
-  if (asked->most == 0) has_verification = false;
-  const auto began = std::chrono::steady_clock::now();
+  // A verification is one of the events that were asked for, and waits where there is no room for it.
+  const bool is_verification_left = has_verification && asked->most == 0;
+  has_verification = has_verification && !is_verification_left;
   for (;;) {
-    Outstanding batch(transmitter, *stream, asked->most, call.now);
+    Outstanding batch(transmitter, *stream, asked->most - (has_verification ? 1 : 0), call.now);
     while (const auto range = batch.missing()) {
       co_await services.store.read([&](store::ReadTransaction& transaction) {
         batch.take(transaction.list_revocations(range->after, range->limit));
       });
     }
-    const auto waited =
-        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
-    const bool has_something = !batch.items().empty() || batch.has_more() || has_verification;
-    bool is_due = has_something || asked->returns_immediately || asked->most == 0 || waited >= kLongestWait;
-    if (!is_due) {
-      co_await services.store.revocations().more(batch.seen(), kLongestWait - waited);
-      // Nothing newer: time is up, the server stops, or the stream itself has
-      // changed.
-      is_due = services.store.revocations().newest() <= batch.seen();
-    }
-    if (is_due)
-      co_return poll_answer(transmitter, *stream, batch.items(), batch.has_more(), has_verification);
+    const bool has_more = batch.has_more() || is_verification_left;
+    const bool has_something = !batch.items().empty() || has_more || has_verification;
+    const bool is_due = has_something || asked->returns_immediately || asked->most == 0 ||
+                        co_await wait_in_vain(transmitter, id, changes, batch.seen(), began);
+    if (is_due) co_return poll_answer(transmitter, *stream, batch.items(), has_more, has_verification);
   }
 }
 

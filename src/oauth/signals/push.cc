@@ -18,6 +18,8 @@ constexpr std::chrono::milliseconds kIdleWait{1000};
 constexpr std::chrono::milliseconds kFirstPause{500};
 constexpr std::chrono::milliseconds kLongestPause{60'000};
 constexpr size_t kBatch = 50;
+// A receiver that takes them slowly lets others have their turn after this.
+constexpr std::chrono::milliseconds kTurn{2000};
 // Of several servers over one store one delivers; when it is gone another takes
 // over after this.
 constexpr Seconds kLease{20};
@@ -52,14 +54,14 @@ Pusher::Pusher(Transmitter& transmitter)
       name_(make_ordered_id(transmitter.services().clock.now(), transmitter.services().random)) {}
 
 void Pusher::stop() {
-  std::map<StreamId, std::unique_ptr<Line>> ending;
+  std::vector<std::thread> ending;
   {
     const std::lock_guard lock(mutex_);
     is_stopping_ = true;
-    ending.swap(lines_);
+    ending.swap(threads_);
   }
   wake_.notify_all();
-  for (auto& [id, line] : ending) line->thread.join();
+  for (std::thread& thread : ending) thread.join();
 }
 
 bool Pusher::is_stopping() const {
@@ -69,25 +71,25 @@ bool Pusher::is_stopping() const {
 
 void Pusher::review() {
   if (transmitter_.services().settings.push_hosts.empty()) return;
-  std::vector<StreamId> pushed;
+  std::map<StreamId, ClientId> pushed;
   transmitter_.services().store.run_read([&](store::ReadTransaction& transaction) {
     for (const SignalStream& stream : transaction.list_streams({})) {
-      if (!stream.push_url.empty()) pushed.push_back(stream.id);
+      if (!stream.push_url.empty()) pushed.emplace(stream.id, stream.client);
     }
   });
-  const std::lock_guard lock(mutex_);
-  std::erase_if(lines_, [](auto& entry) {
-    if (!entry.second->has_ended) return false;
-    entry.second->thread.join();
-    return true;
-  });
-  for (const StreamId& id : pushed) {
-    if (is_stopping_ || lines_.contains(id) || lines_.size() >= kMostStreams) continue;
-    auto line = std::make_unique<Line>();
-    Line& own = *line;
-    lines_.emplace(id, std::move(line));
-    own.thread = std::thread([this, id, &own] { run(id, own); });
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_stopping_) return;
+    for (auto line = lines_.begin(); line != lines_.end();) {
+      line->second.is_gone = !pushed.contains(line->first);
+      const bool may_go = line->second.is_gone && !line->second.is_running;
+      line = may_go ? lines_.erase(line) : std::next(line);
+    }
+    for (const auto& [id, client] : pushed)
+      lines_.try_emplace(id, Line{.client = client, .due = {}, .served = {}, .pause = kFirstPause});
+    while (threads_.size() < std::min(lines_.size(), kMostThreads)) threads_.emplace_back([this] { work(); });
   }
+  wake_.notify_all();
 }
 
 bool Pusher::take_lease(const StreamId& id, SignalStream& stream) {
@@ -107,7 +109,7 @@ bool Pusher::take_lease(const StreamId& id, SignalStream& stream) {
   return is_ours;
 }
 
-bool Pusher::deliver_some(const StreamId& id, bool& is_over) {
+bool Pusher::deliver_some(const StreamId& id, std::chrono::milliseconds patience, bool& is_over) {
   Services& services = transmitter_.services();
   std::optional<SignalStream> stream;
   services.store.run_read([&](store::ReadTransaction& transaction) { stream = transaction.find_stream(id); });
@@ -120,11 +122,11 @@ bool Pusher::deliver_some(const StreamId& id, bool& is_over) {
   if (stream->status != StreamStatus::kEnabled) {
     progress.meet(*stream, services.clock.now());
     if (stream->status == StreamStatus::kDisabled) progress.skip_to(id, newest);
-    services.store.revocations().wait_for_more(INT64_MAX, kIdleWait);
+    services.store.revocations().wait_for_more(INT64_MAX, patience);
     return true;
   }
   if (!take_lease(id, *stream)) {
-    services.store.revocations().wait_for_more(INT64_MAX, kIdleWait);
+    services.store.revocations().wait_for_more(INT64_MAX, patience);
     return true;
   }
   progress.meet(*stream, progress.seen_at(id));
@@ -148,8 +150,9 @@ bool Pusher::deliver_some(const StreamId& id, bool& is_over) {
       batch.take(transaction.list_revocations(range->after, range->limit));
     });
   }
+  const auto began = std::chrono::steady_clock::now();
   for (const auto& item : batch.items()) {
-    if (is_stopping()) return true;
+    if (is_stopping() || std::chrono::steady_clock::now() - began > kTurn) return true;
     const Verdict verdict =
         push(client, where.path_and_query, *stream, transmitter_.signed_event(*stream, *item));
     if (verdict == Verdict::kTryAgain) return false;
@@ -159,32 +162,59 @@ bool Pusher::deliver_some(const StreamId& id, bool& is_over) {
   }
   if (batch.items().empty()) {
     progress.meet(*stream, services.clock.now());  // the silence is ours, not the receiver's
-    services.store.revocations().wait_for_more(batch.seen(), kIdleWait);
+    services.store.revocations().wait_for_more(batch.seen(), patience);
   }
   return true;
 }
 
-void Pusher::run(const StreamId& id, Line& line) {
-  auto pause = kFirstPause;
-  bool is_over = false;
-  while (!is_over && !is_stopping()) {
+Pusher::Lines::iterator Pusher::next_line(Time now) {
+  std::map<ClientId, size_t> running;
+  for (const auto& [id, line] : lines_) running[line.client] += line.is_running ? 1 : 0;
+  auto best = lines_.end();
+  for (auto line = lines_.begin(); line != lines_.end(); ++line) {
+    if (line->second.is_running || line->second.due > now) continue;
+    const auto rank = [&](const Line& each) { return std::pair(running[each.client], each.served); };
+    if (best == lines_.end() || rank(line->second) < rank(best->second)) best = line;
+  }
+  return best;
+}
+
+void Pusher::work() {
+  std::unique_lock lock(mutex_);
+  while (!is_stopping_) {
+    const auto next = next_line(std::chrono::steady_clock::now());
+    if (next == lines_.end()) {
+      auto until = std::chrono::steady_clock::now() + kIdleWait;
+      for (const auto& [id, line] : lines_) {
+        if (!line.is_running) until = std::min(until, line.due);
+      }
+      wake_.wait_until(lock, until);
+      continue;
+    }
+    const StreamId id = next->first;
+    next->second.is_running = true;
+    // Each is looked at about once in kIdleWait, however many there are.
+    const auto patience = kIdleWait * std::min(lines_.size(), threads_.size()) / lines_.size();
+    lock.unlock();
     bool went_well = false;
+    bool is_over = false;
     try {
-      went_well = deliver_some(id, is_over);
+      went_well = deliver_some(id, patience, is_over);
     } catch (const std::exception& fault) {
       log_fault("signals.push", fault.what());
     }
-    if (went_well) {
-      pause = kFirstPause;
+    lock.lock();
+    Line& line = lines_.at(id);
+    if (is_over || line.is_gone) {
+      lines_.erase(id);
       continue;
     }
-    if (is_over) break;
-    std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, pause, [this] { return is_stopping_; });
-    pause = std::min(pause * 2, kLongestPause);
+    line.is_running = false;
+    line.served = std::chrono::steady_clock::now();
+    line.due = went_well ? line.served : line.served + line.pause;
+    line.pause = went_well ? kFirstPause : std::min(line.pause * 2, kLongestPause);
+    wake_.notify_one();
   }
-  const std::lock_guard lock(mutex_);
-  line.has_ended = true;
 }
 
 }  // namespace behalf::oauth

@@ -1,14 +1,15 @@
-// RFC 8935: SETs carried to receivers that have an address. A thread for each
-// such stream, because a receiver that is slow or away must not hold up the
-// others; there are few of them.
+// RFC 8935: SETs carried to receivers that have an address. A few threads take the streams in turns: who was
+// served longest ago is next, and first of all who belongs to a client that holds the fewest threads, because
+// a receiver that is slow or away must not hold up the others.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "model/signal_stream.h"
 
@@ -18,7 +19,7 @@ class Transmitter;
 
 class Pusher {
  public:
-  static constexpr size_t kMostStreams = 32;  // of all clients
+  static constexpr size_t kMostThreads = 32;
 
   explicit Pusher(Transmitter& transmitter);
   ~Pusher() { stop(); }
@@ -32,13 +33,21 @@ class Pusher {
   void stop();
 
  private:
+  using Time = std::chrono::steady_clock::time_point;
   struct Line {
-    std::thread thread;
-    bool has_ended = false;  // guarded by mutex_
+    ClientId client;
+    Time due;     // not before
+    Time served;  // when its last turn ended
+    std::chrono::milliseconds pause;
+    bool is_running = false;
+    bool is_gone = false;  // it ends after this turn
   };
-  void run(const StreamId& id, Line& line);
-  // True if it may go on at once; false: wait a while.
-  bool deliver_some(const StreamId& id, bool& is_over);
+  using Lines = std::map<StreamId, Line>;
+  void work();
+  // Whose turn it is; the end if nobody's. Under the mutex.
+  Lines::iterator next_line(Time now);
+  // True if it may go on at once; false: wait a while. `patience` is for one that has nothing to say.
+  bool deliver_some(const StreamId& id, std::chrono::milliseconds patience, bool& is_over);
   bool take_lease(const StreamId& id, SignalStream& stream);
   bool is_stopping() const;
 
@@ -46,8 +55,9 @@ class Pusher {
   const std::string name_;  // of this process, for leases
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  bool is_stopping_ = false;                         // guarded by mutex_
-  std::map<StreamId, std::unique_ptr<Line>> lines_;  // guarded by mutex_
+  bool is_stopping_ = false;          // guarded by mutex_
+  Lines lines_;                       // guarded by mutex_
+  std::vector<std::thread> threads_;  // guarded by mutex_
 };
 
 }  // namespace behalf::oauth

@@ -37,7 +37,8 @@ Transmitter::~Transmitter() {
 
 void Transmitter::close() { services_.store.revocations().close(); }
 
-void Transmitter::notice_change() {
+void Transmitter::notice_change(std::string_view stream) {
+  ++changes_[slot_of(stream)];
   {
     const std::lock_guard lock(mutex_);
     has_changed_ = true;

@@ -6,6 +6,8 @@
 // is delivered, and the same one serves every stream of a client.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -24,6 +26,7 @@ namespace behalf::oauth {
 class Transmitter {
  public:
   static constexpr size_t kStreamsPerClient = 256;
+  static constexpr size_t kPushStreamsPerClient = 8;
   static constexpr Seconds kIdleTimeout{3600};
   static constexpr Seconds kVerificationInterval{10};
 
@@ -43,16 +46,22 @@ class Transmitter {
   bool is_idle(const SignalStream& stream, UnixTime now) const;
   // Ends every poll that waits, now and from now on.
   void close();
-  // A stream was made or changed: whoever pushes or waits looks anew.
-  void notice_change();
+  // A stream was made or changed: whoever pushes looks anew, and whoever waits for it.
+  void notice_change(std::string_view stream);
+  // Is another after each change of this stream (and now and then after another's).
+  uint64_t changes_of(const StreamId& stream) const { return changes_[slot_of(stream.text())]; }
 
  private:
   void keep_house();
   void write_progress();
   void remove_idle();
 
+  static constexpr size_t kSlots = 1024;
+  static size_t slot_of(std::string_view stream) { return std::hash<std::string_view>{}(stream) % kSlots; }
+
   Services& services_;
   Progress progress_;
+  std::array<std::atomic<uint64_t>, kSlots> changes_{};
   std::mutex mutex_;
   std::unordered_map<std::string, std::string> signed_;  // guarded by mutex_
   std::condition_variable wake_;
