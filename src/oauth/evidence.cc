@@ -79,7 +79,7 @@ class Reported {
   }
 
   // No token of ours that is still remembered: all of it is the reporter's word. A grant is never forgotten,
-  // so a grant that is not there, or another person's, is no grant of this record's.
+  // so a grant that is not there, or another person's, or not for what is said, is no grant of this record's.
   void take_claims(store::ReadTransaction& transaction) {
     out_.user = said_.person;
     out_.client = said_.client;
@@ -90,10 +90,21 @@ class Reported {
     const auto grant = is_ordered_id(said_.grant) ? transaction.find_grant(GrantId(said_.grant)) : nullptr;
     const bool is_theirs =
         grant != nullptr && (said_.person.empty() || is_called(grant->user.text(), said_.person));
-    dispute_unless(is_theirs, "grant", said_.grant);
-    if (!is_theirs) return;
+    const bool is_for_this = is_theirs && covers(*grant);
+    dispute_unless(is_for_this, "grant", said_.grant);
+    if (!is_for_this) return;
     out_.grant = said_.grant;
     out_.user = grant->user.text();
+  }
+
+  // What is one hop from the consent is as the consent says. Of what is further only the agent that began it
+  // must be its own: an exchange may be by another client, for another resource.
+  bool covers(const Grant& grant) const {
+    if (!said_.chain.empty() && said_.chain.back() != grant.agent.text()) return false;
+    if (said_.chain.size() > 1) return true;
+    if (!said_.client.empty() && said_.client != grant.client.text()) return false;
+    return std::find(grant.resources.begin(), grant.resources.end(), reporter_.resource) !=
+           grant.resources.end();
   }
 
   // A resource that knows people by names of its own reports them by those.

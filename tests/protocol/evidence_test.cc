@@ -219,6 +219,34 @@ TEST_F(Evidence, without_a_token_of_ours_it_is_the_reporters_word) {
   EXPECT_EQ(accesses().back().find("user"), nullptr);
 }
 
+TEST_F(Evidence, a_consent_that_says_something_else_is_not_what_it_rests_on) {
+  json::Value said = seen(server.flow("ca", "a1", "r1.read").text("access_token"));
+  said.set("token_id", "someone-elses");
+  int id = 0;
+  const auto is_disputed = [&](const std::string& member, json::Value value) {
+    json::Value changed = said;
+    changed.set(member, std::move(value));
+    EXPECT_EQ(report({a_record(std::to_string(++id), changed)}).status, 200);
+    const json::Value record = accesses().back();
+    const bool is = detail(record, "disputed") == "true";
+    EXPECT_EQ(text_at(record, "grant").empty(), is) << "filed under what it contradicts";
+    return is;
+  };
+  const auto chain = [](std::initializer_list<const char*> actors) {
+    json::Value::Array list;
+    for (const char* actor : actors) list.emplace_back(actor);
+    return list;
+  };
+  EXPECT_FALSE(is_disputed("client", "ca"));
+  EXPECT_TRUE(is_disputed("client", "m1"));
+  EXPECT_TRUE(is_disputed("chain", chain({"a2"})));
+  EXPECT_TRUE(is_disputed("chain", chain({"a1", "a2"})));
+  EXPECT_FALSE(is_disputed("chain", chain({"a2", "a1"}))) << "a hop further";
+  // Allowed for another resource than the one that reports.
+  said.set("grant", text_at(seen(server.flow("ca", "a1", "r2.read", kR2).text("access_token")), "grant"));
+  EXPECT_TRUE(is_disputed("client", "ca"));
+}
+
 TEST_F(Evidence, a_resource_reports_people_by_the_names_it_knows) {
   server.change("resources", kR1, "subject_type", "pairwise");
   const std::string t1 = server.flow("ca", "a1", "r1.read").text("access_token");
