@@ -112,8 +112,9 @@ class HeadParser final : public beast::http::basic_parser<true> {
       if (!limits_.any_content_coding && !beast::iequals(text, "identity")) return refuse(415, failure);
     } else if (known == field::expect) {
       // RFC 9110 §10.1.1: an expectation we do not know is refused, never ignored.
-      if (head_.wants_continue || !beast::iequals(text, "100-continue")) return refuse(417, failure);
-      head_.wants_continue = true;
+      if (expectations_++ > 0 || !beast::iequals(text, "100-continue")) return refuse(417, failure);
+      // Nobody waits for an answer that HTTP/1.0 does not have.
+      head_.wants_continue = version_ == 11;
     }
     if (request_ != nullptr) request_->headers.add({name.data(), name.size()}, value);
   }
@@ -135,6 +136,7 @@ class HeadParser final : public beast::http::basic_parser<true> {
   Head head_;
   RequestLine line_;
   int version_ = 0;
+  int expectations_ = 0;
   int refusal_ = 0;
   int hosts_ = 0;
   int lengths_ = 0;

@@ -149,6 +149,8 @@ INSTANTIATE_TEST_SUITE_P(
         GateCase{"expect_other", post("Expect: 200-ok\r\nContent-Length: 3\r\n"), 417},
         GateCase{"expect_obfuscated", post("Expect: y 100-continue\r\nContent-Length: 3\r\n"), 417},
         GateCase{"expect_twice", post("Expect: 100-continue\r\nExpect: 100-continue\r\n"), 417},
+        GateCase{"expect_twice_on_1_0",
+                 "POST / HTTP/1.0\r\nExpect: 100-continue\r\nExpect: 100-continue\r\n\r\n", 417},
         GateCase{"expect_continue_too_large", post("Expect: 100-continue\r\nContent-Length: 65537\r\n"), 413},
         GateCase{"body_at_the_limit", post("Content-Length: 65536\r\n"), 0},
         GateCase{"body_over_the_limit", post("Content-Length: 65537\r\n"), 413},

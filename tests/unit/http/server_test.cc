@@ -143,6 +143,16 @@ TEST(Server, says_continue_when_it_will_read_the_body) {
   EXPECT_NE(client.read_until("plain").find("[abc]"), std::string::npos);
 }
 
+TEST(Server, says_no_continue_to_http_1_0) {  // RFC 9110 §10.1.1
+  Fixture fixture;
+  RawClient client = fixture.connect();
+  client.send("POST / HTTP/1.0\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  client.send("abc");
+  const std::string answer = client.read_until("[abc]");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200")) << answer;
+}
+
 TEST(Server, says_no_continue_when_the_body_is_there_or_too_large) {
   Fixture fixture;
   const std::string head =
