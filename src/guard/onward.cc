@@ -38,8 +38,11 @@ std::string folded(std::string_view name) {
 bool is_dropped(const Settings& settings, std::string_view name) {
   const std::string plain = folded(name);
   if (plain == "authorization" && settings.pass_token) return false;
-  return is_ours(name) || std::find(std::begin(kDropped), std::end(kDropped), plain) != std::end(kDropped) ||
-         std::any_of(std::begin(kDroppedFamilies), std::end(kDroppedFamilies),
+  if (is_ours(name) || std::find(std::begin(kDropped), std::end(kDropped), plain) != std::end(kDropped))
+    return true;
+  // Most names begin otherwise.
+  if (plain.empty() || std::string_view("prsx").find(plain.front()) == std::string_view::npos) return false;
+  return std::any_of(std::begin(kDroppedFamilies), std::end(kDroppedFamilies),
                      [&](std::string_view family) { return plain.starts_with(family); });
 }
 

@@ -95,4 +95,7 @@ test('a WebSocket goes through where it may, and not where tools are looked at',
   const socket = await open('/read/socket');
   assert.equal(socket.status, 101);
   socket.close();
+  const h2c = await raw(port, `GET /read/x HTTP/1.1\r\nHost: api.example:${port}\r\nAuthorization: Bearer ${token}\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n`);
+  assert.match(h2c, /^HTTP\/1.1 200 /);
+  assert.deepEqual([api.last().headers.upgrade, api.last().headers['http2-settings']], [undefined, undefined]);
 });

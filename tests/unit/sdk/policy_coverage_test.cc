@@ -118,6 +118,17 @@ TEST(PolicyExplain, tells_rule_by_rule) {
             "decision: denied, by no rule: the path is refused: it has a dot segment\n");
 }
 
+TEST(PolicyExplain, a_token_bound_to_a_key_is_not_let_in) {
+  const auto policy = policy_of(allow("read", "[\"/week\"]", ""));
+  Delegation delegation = token();
+  delegation.is_bound = true;
+  std::vector<Policy::Step> steps;
+  EXPECT_EQ(policy->trace(request("GET", "/week"), &delegation, kNoon, {}, steps).effect, Effect::kDenied);
+  EXPECT_NE(policy->explain(request("GET", "/week"), &delegation, kNoon, {})
+                .find("decision: denied, by no rule: the access token is bound to a key"),
+            std::string::npos);
+}
+
 TEST(PolicyExplain, lets_no_token_move_the_cursor) {
   const auto policy = policy_of(allow("read", "[\"/week\"]", "persons = [\"alice\"]"));
   Delegation delegation = token();
