@@ -101,6 +101,10 @@ Result<Fine, std::string> read_actors(const json::Value& subject, const json::Va
   std::optional<Chain> chain = TRY(read_chain(context, issuer));
   std::string actor = agent;
   if (type == "agent" || type == "ai_agent") {
+    if (user.empty()) {  // software that acts for itself: nobody consented, whoever else is named
+      question.chain = {id};
+      return Fine{};
+    }
     if (!agent.empty() && agent != id) return Refused<std::string>{"context.agent is not the subject"};
     question.person = user;
     actor = id;

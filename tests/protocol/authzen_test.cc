@@ -260,6 +260,13 @@ TEST_F(Authzen, what_narrows_the_question_is_understood_or_refused) {
   expect_answer(of_agent(R"(,"agent":"a1","chain":["a1"])"), true, "consent");
   expect_refused(server, of_agent(R"(,"agent":"a2")"), 400, "invalid_request", "question_malformed");
   expect_refused(server, of_agent(R"(,"chain":["a2","a1"])"), 400, "invalid_request", "question_malformed");
+  // What a guard asks about software that acts for itself.
+  for (const char* context : {R"({"chain":[],"scopes":[]})", R"({"agent":"a2","chain":[{"sub":"a2"}]})"}) {
+    expect_answer(
+        ask(R"({"subject":{"type":"ai_agent","id":"a1"},"action":{"name":"r1.read"},"resource":{"type":"api","id":"https://api.example/r1"},"context":)" +
+            std::string(context) + "}"),
+        false, "person_unknown");
+  }
   // The same name, and not the same agent.
   expect_answer(
       ask(question("a1", "u1", "r1.read", kR1, R"(,"chain":[{"sub":"a1","iss":"https://evil.example"}])")),
