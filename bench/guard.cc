@@ -164,7 +164,7 @@ std::vector<double> Decisions::decide(const std::vector<std::string>& tokens) {
     asked.path = "/mail/inbox/42";
     asked.authorization = {authorization};
     asked.peer = "127.0.0.1";
-    const guard::Ruling ruling = parts_->judge.rule(asked, false, clock.now().milliseconds);
+    const guard::Ruling ruling = parts_->judge.rule(asked, guard::Size::kFits, clock.now().milliseconds);
     const std::string record = guard::json_line(ruling.record);
     milliseconds.push_back(std::chrono::duration<double, std::milli>(Steady::now() - start).count());
     if (!ruling.allowed || record.empty()) throw std::runtime_error("a good token was refused: " + record);
