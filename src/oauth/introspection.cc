@@ -101,12 +101,12 @@ Task<http::Response> introspect(Call& call) {
     if (found.node != nullptr) {
       const Node& node = *found.node;
       note(call, node);
-      const bool is_audience =
-          !client->registration().resource.empty() && client->registration().resource == node.resource;
-      const bool is_holder = node.client == client->id();
-      dead = !is_audience && !is_holder ? "not_for_this_caller"
-             : node.spent_at            ? "rotated"
-                                        : why_dead(transaction, node, call.now);
+      // The resource that the token is addressed to, and nobody else (RFC 7662 §4): not who holds it, and no
+      // resource has to do with a refresh token.
+      const bool is_audience = node.kind == NodeKind::kAccessToken &&
+                               !client->registration().resource.empty() &&
+                               client->registration().resource == node.resource;
+      dead = !is_audience ? "not_for_this_caller" : why_dead(transaction, node, call.now);
     }
     if (!dead.empty()) {
       call.audit.outcome = AuditOutcome::kDenied;
@@ -116,7 +116,7 @@ Task<http::Response> introspect(Call& call) {
     }
     active = found.node;
     resource = transaction.find_resource(active->resource);
-    if (active->kind == NodeKind::kAccessToken && !active->scope.empty()) {
+    if (!active->scope.empty()) {
       const auto [left, refused] = what_stands(transaction, *active, resource.get());
       if (left.empty()) {
         active.reset();
@@ -139,7 +139,7 @@ Task<http::Response> introspect(Call& call) {
   std::string body;
   json::ObjectWriter writer(body);
   writer.add_bool("active", true);
-  if (active->kind == NodeKind::kAccessToken) writer.add("token_type", "Bearer");
+  writer.add("token_type", "Bearer");
   add_claims(writer, call.services, *active, resource.get());
   // Said whether or not anything was left out, so that it does not say how long the chain is (D-92).
   if (!active->chain.empty() && !shows_whole_chain(*active, resource.get())) {

@@ -167,7 +167,13 @@ TEST_F(Code, D18_nothing_outlives_the_consent_it_rests_on) {  // C-13
   const Reply late = redeemed();
   ASSERT_EQ(late.status, 200) << late.body;
   EXPECT_EQ(claims_of(late.text("access_token")).find_integer("exp"), given + 30 * 86400);
-  EXPECT_EQ(server.introspect("ca", late.text("refresh_token")).json.find_integer("exp"), given + 30 * 86400);
+  server.clock.advance(Seconds{101});
+  expect_refused(server,
+                 server.token("ca", {{"grant_type", "refresh_token"},
+                                     {"refresh_token", late.text("refresh_token")},
+                                     {"actor_token", server.assertion("a1")},
+                                     {"actor_token_type", kJwtType}}),
+                 400, "invalid_grant", "refresh_token_expired");
 }
 
 TEST_F(Code, D36_the_client_gives_no_more_than_its_entry_says_by_now) {

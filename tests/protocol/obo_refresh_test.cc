@@ -146,14 +146,14 @@ TEST_F(OboRefresh, what_the_tier_does_to_it_stays_below) {  // I12, RFC 7009 §2
   expect_refused(server, refresh(second.text("refresh_token")), 400, "invalid_grant", "refresh_token_ended");
   EXPECT_FALSE(server.is_active("r2-server", second.text("access_token")));
   EXPECT_FALSE(server.is_active("r2-server", tier.text("access_token")));
-  EXPECT_TRUE(server.is_active("ca", client.text("access_token")));
+  EXPECT_TRUE(server.is_active("m1", client.text("access_token")));
   EXPECT_EQ(refresh_of_client().status, 200);
 
   start();
   ASSERT_EQ(server.as("m1", "/revoke", {{"token", tier.text("refresh_token")}}).status, 200);
   expect_ended("refresh_token_ended");
   EXPECT_FALSE(server.is_active("r2-server", tier.text("access_token")));
-  EXPECT_TRUE(server.is_active("ca", client.text("access_token")));
+  EXPECT_TRUE(server.is_active("m1", client.text("access_token")));
 
   start();  // proof of an agent where none is bound: swapped
   expect_refused(server, refresh(tier.text("refresh_token"), {{"actor_token", server.assertion("a1")}}), 400,

@@ -60,7 +60,13 @@ TEST(Rfc7009, S2_2_what_is_not_the_callers_is_answered_alike_and_untouched) {  /
   }
   EXPECT_EQ(unknown.status, 200);
   EXPECT_TRUE(server.is_active("r1-server", t1));
-  EXPECT_TRUE(server.is_active("ca", rt));
+  EXPECT_EQ(server
+                .token("ca", {{"grant_type", "refresh_token"},
+                              {"refresh_token", rt},
+                              {"actor_token", server.assertion("a1")},
+                              {"actor_token_type", kJwtType}})
+                .status,
+            200);
   expect_refused(server, server.post("/revoke", {{"token", t1}}), 401, "invalid_client", "no_client");
   expect_refused(server, server.post("/revoke", {{"token", t1}, {"client_id", "ca"}}), 401, "invalid_client",
                  "no_credentials");

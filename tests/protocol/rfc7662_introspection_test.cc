@@ -43,8 +43,10 @@ TEST(Rfc7662, S2_2_everything_else_is_inactive_in_the_same_bytes) {  // P-02, P-
   const Reply flow = server.flow("ca", "a1", "r1.read offline_access");
   const std::string t1 = flow.text("access_token");
   ASSERT_TRUE(server.is_active("r1-server", t1));
-  ASSERT_TRUE(server.is_active("ca", t1));
-  ASSERT_TRUE(server.is_active("ca", flow.text("refresh_token")));
+  // Neither who holds a token, nor anyone of a refresh token.
+  expect_inactive(server, "ca", t1, "not_for_this_caller");
+  for (const char* client : {"ca", "r1-server"})
+    expect_inactive(server, client, flow.text("refresh_token"), "not_for_this_caller");
   expect_inactive(server, "r2-server", t1, "not_for_this_caller");
   expect_inactive(server, "cb", t1, "not_for_this_caller");
   expect_inactive(server, "m1", t1, "not_for_this_caller");
@@ -62,7 +64,6 @@ TEST(Rfc7662, S2_2_everything_else_is_inactive_in_the_same_bytes) {  // P-02, P-
   }
   ASSERT_EQ(server.as("ca", "/revoke", {{"token", t1}}).status, 200);
   expect_inactive(server, "r1-server", t1, "ended");
-  expect_inactive(server, "ca", t1, "ended");
   const std::string t2 = server.flow("ca", "a1", "r1.read").text("access_token");
   server.clock.advance(Seconds{300});
   expect_inactive(server, "r1-server", t2, "expired");
@@ -105,8 +106,7 @@ TEST(Rfc7662, S2_2_a_resource_that_is_gone_leaves_nothing_to_tell) {
   }
   rest.set("prune", true);
   server.apply(rest);
-  EXPECT_EQ(server.introspect("ca", token).body, R"({"active":false})");
-  EXPECT_EQ(text_at(server.last_audit(), "reason"), "scope_withdrawn");
+  EXPECT_EQ(server.introspect("r1-server", token).body, R"({"active":false})");
   expect_refused(server, server.exchange("ca", token, "a2", {{"resource", kR2}}), 400, "invalid_target");
   expect_refused(server, server.exchange("ca", token, ""), 400, "invalid_target");
 }
@@ -123,18 +123,6 @@ TEST(Rfc7662, S2_1_only_authenticated_clients_may_ask) {  // 221
   expect_refused(server, server.as("r1-server", "/introspect", {{"token", t1}, {"token", t1}}), 400,
                  "invalid_request", "repeated_parameter");
   EXPECT_TRUE(server.is_active("r1-server", t1));
-}
-
-TEST(Rfc7662, S2_2_a_rotated_refresh_token_is_inactive) {
-  TestServer server;
-  const std::string first = server.flow("ca", "a1", "r1.read offline_access").text("refresh_token");
-  ASSERT_TRUE(server.is_active("ca", first));
-  const Reply next = server.token("ca", {{"grant_type", "refresh_token"},
-                                         {"refresh_token", first},
-                                         {"actor_token", server.assertion("a1")},
-                                         {"actor_token_type", kJwtType}});
-  ASSERT_TRUE(server.is_active("ca", next.text("refresh_token"))) << next.body;
-  EXPECT_FALSE(server.is_active("ca", first));
 }
 
 }  // namespace
