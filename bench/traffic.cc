@@ -265,7 +265,7 @@ std::vector<std::string> Traffic::refresh(size_t count) {
 std::vector<std::string> Traffic::introspect(size_t count) {
   std::vector<std::string> requests;
   for (size_t i = 0; i < count; ++i) {
-    requests.push_back(post("/introspect", "planner", {{"token", subjects()[i % kSubjects]}}));
+    requests.push_back(post("/introspect", "planner-guard", {{"token", subjects()[i % kSubjects]}}));
   }
   return requests;
 }
