@@ -307,6 +307,7 @@ TEST(Rfc8693, S2_1_scope_only_narrows) {  // D-65, J-17, J-18, J-19, 122, 139
                        {"superset", {{"scope", "r1.read r1.write"}}, bad, "scope_widening"},
                        {"known elsewhere", {{"scope", "r2.read"}}, bad, "scope_widening"},
                        {"openid", {{"scope", "r1.read openid"}}, bad, "scope_widening"},
+                       {"nothing", {{"scope", ""}}, bad, "scope_malformed"},
                        {"offline_access", {{"scope", "offline_access"}}, bad, "scope_widening"},
                        {"other case", {{"scope", "R1.read"}}, bad, "scope_widening"},
                        {"no-break space", {{"scope", "r1.read\xC2\xA0r1.read"}}, bad, ""},
