@@ -34,7 +34,7 @@ ISSUER = "https://as.example"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 PASSWORD = "correct horse battery"
-CLIENT_SECRETS = {"app": secrets.token_urlsafe(32), "runtime": secrets.token_urlsafe(32)}
+CLIENT_SECRETS = {name: secrets.token_urlsafe(32) for name in ("app", "runtime", "planner")}
 WORKERS = 6
 
 STATE = f"""
@@ -65,6 +65,13 @@ secret_file = "runtime.secret"
 grant_types = ["client_credentials"]
 agent = "a1"
 scopes = ["read"]
+[[client]]
+id = "planner"
+name = "Planner"
+secret_file = "planner.secret"
+grant_types = ["{EXCHANGE}"]
+scopes = ["read"]
+resource = "{RESOURCE}"
 [[resource]]
 id = "{RESOURCE}"
 name = "Planner"
@@ -315,11 +322,11 @@ def check_history(server, sent, actor_token):
     acknowledged = unanswered = lost_answers = 0
     for entry in sent:
         for token in entry["live"]:
-            _, answer = server.token("app", "/introspect", token=token)
+            _, answer = server.token("planner", "/introspect", token=token)
             assert answer.get("active") is True, f"an acknowledged token is gone: {answer}"
             acknowledged += 1
         for token in entry["ended"]:
-            _, answer = server.token("app", "/introspect", token=token)
+            _, answer = server.token("planner", "/introspect", token=token)
             assert answer == {"active": False}, f"an acknowledged end was forgotten: {answer}"
             acknowledged += 1
         for old in entry["spent"]:
