@@ -249,7 +249,7 @@ Task<http::Response> with_body(Transmitter& transmitter, http::Request& request,
                   // Who asks is looked at first: a stranger learns only that.
                   if (!body || body->object() == nullptr) {
                     co_return co_await change_streams(
-                        transmitter, call, {}, [&call](store::Transaction&, const ApiCaller&) {
+                        transmitter, call, std::string(), [&call](store::Transaction&, const ApiCaller&) {
                           return deny_with(call, malformed("the body must be a JSON object").reason);
                         });
                   }
