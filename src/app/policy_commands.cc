@@ -33,6 +33,7 @@ std::shared_ptr<const sdk::Policy> load_or_complain(const std::string& path, boo
   std::vector<sdk::Policy::Fault> faults;
   auto policy = sdk::Policy::load(path, faults);
   std::vector<std::string> problems;
+  problems.reserve(faults.size());
   for (const auto& fault : faults) problems.push_back(fault.text);
   if (!policy) complain(as_json, kWrongUse, problems);
   return policy;

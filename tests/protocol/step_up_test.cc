@@ -161,7 +161,8 @@ TEST(StepUp, a_scope_may_demand_more_than_its_resource) {
           R"([{"name":"r1.read","title":"Read"},{"name":"r1.write","title":"Write","required_acr":"gold"},{"name":"r2.read","title":"R2"}])"));
   EXPECT_EQ(server.exchange("ca", t1, "", {{"scope", "r1.read"}}).status, 200);
   for (const std::string scope : {"r1.write", "r1.read r1.write", ""}) {
-    const Reply refused = server.exchange("ca", t1, "", {{"scope", scope}});
+    const Fields asked = scope.empty() ? Fields{} : Fields{{"scope", scope}};
+    const Reply refused = server.exchange("ca", t1, "", asked);
     expect_refused(server, refused, 400, "insufficient_user_authentication", "step_up_required");
     EXPECT_EQ(refused.text("acr_values"), "gold");
   }
