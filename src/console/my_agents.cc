@@ -107,8 +107,7 @@ Task<http::Response> FrontChannel::end_my_grants(Call& call, bool whole_agent) {
       call.audit.agent = grant->agent.text();
       call.audit.client = grant->client.text();
       // The page shows what was allowed twice once; taking it back takes all of it back.
-      const Grant given = *grant;
-      end_those([&](const Grant& other) { return allow_the_same(other, given); });
+      end_those([&](const Grant& other) { return allow_the_same(other, *grant); });
       one_of_them = grant_id;
     }
     call.audit.details.set("ended", static_cast<int64_t>(ended));

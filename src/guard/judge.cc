@@ -194,6 +194,7 @@ Ruling Judge::rule(const Asked& asked, Size size, sdk::Milliseconds now) {
     ruling.external = *policy->authzen();
     if (!decision.external_calls.empty()) {
       std::vector<sdk::RpcCall> calls;
+      calls.reserve(decision.external_calls.size());
       for (const size_t place : decision.external_calls) calls.push_back(std::move((*action.calls)[place]));
       action.calls = std::move(calls);
     }
