@@ -112,7 +112,7 @@ TEST_F(Config, health_can_be_full_and_nothing_else) {
   EXPECT_TRUE(read(with("health = \"full\"\n"))->health_is_full);
   EXPECT_TRUE(read(with("health = \"full\"\n"))->health);
   EXPECT_FALSE(read(with("health = false\n"))->health);
-  EXPECT_EQ(complaint(with("health = \"all\"\n")), "guard.toml:9: health must be true, false or \"full\"");
+  EXPECT_EQ(complaint(with("health = \"all\"\n")), "guard.toml:10: health must be true, false or \"full\"");
 }
 
 TEST_F(Config, the_key_of_identities_is_for_its_owners_eyes) {
@@ -121,7 +121,7 @@ TEST_F(Config, the_key_of_identities_is_for_its_owners_eyes) {
            name + "\"\n";
   };
   EXPECT_EQ(complaint(with("open")),
-            "guard.toml:10: " + folder + "/open can be read by others; chmod 600 it");
+            "guard.toml:11: " + folder + "/open can be read by others; chmod 600 it");
   EXPECT_EQ(complaint(with("secret")), "");
   EXPECT_EQ(complaint(with("not-yet-there")), "");
 }
