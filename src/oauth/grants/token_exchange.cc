@@ -48,8 +48,8 @@ Answer<Decision> prepare(Call& call, const TokenRequest& request) {
                        "subject_token_type_contradicts_token");
   }
   asked.subject = *subject;
-  // Elsewhere a parameter without a value was not sent (RFC 6749 §3.1). Here that would mean all of it, and who wrote
-  // `scope=` did not ask for that.
+  // Elsewhere a parameter without a value was not sent (RFC 6749 §3.1). Here that would mean all of it, and
+  // who wrote `scope=` did not ask for that.
   if (!form.has("scope") && !form.all("scope").empty())
     return refuse(ErrorCode::kInvalidScope, "scope is empty", "scope_malformed");
   asked.scope = TRY(read_scope(form));
