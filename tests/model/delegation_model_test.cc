@@ -604,7 +604,9 @@ class Sequence : Stage {
       const int asks = model_.is_up_client(server) ? server : it.client;
       if (!model_.is_up_client(asks)) continue;
       // What has been seen dead is looked at now and then; nothing comes back.
-      const bool active = model_.is_active(i);
+      // Told is who it is addressed to; a refresh token's life shows when it is used.
+      const bool is_told = it.what == What::kAccess && asks == audience(i);
+      const bool active = is_told && model_.is_active(i);
       if (!active && seen_dead_[i]++ % 8 > 0) continue;
       const Reply reply =
           server_.post("/introspect", {{"token", wires_[static_cast<size_t>(i)]}}, basic(asks));

@@ -279,6 +279,12 @@ Scopes Model::offered(const Wish& wish) const {
   return most;
 }
 
+bool Model::may_refresh(const Wish& wish) const {
+  return wish.offline &&
+         (wish.agent == kNobody ? world.clients[static_cast<size_t>(wish.client)].refresh_lifetime.has_value()
+                                : world.agents[static_cast<size_t>(wish.agent)].refresh_lifetime.has_value());
+}
+
 std::vector<int> Model::covering(const Wish& wish) const {
   std::vector<int> found;
   if (wish.asks_anew || offered(wish) != wish.scopes) return found;
@@ -286,7 +292,7 @@ std::vector<int> Model::covering(const Wish& wish) const {
     const Consent& consent = consents[i];
     if (consent.user == wish.user && consent.client == wish.client && consent.agent == wish.agent &&
         within(wish.scopes, consent.scopes) && within(wish.resources, consent.resources) &&
-        (consent.offline || !wish.offline) && consent_alive(consent)) {
+        (consent.offline || !may_refresh(wish)) && consent_alive(consent)) {
       found.push_back(static_cast<int>(i));
     }
   }
@@ -325,7 +331,7 @@ int Model::give_code(const Wish& wish, int earlier_consent) {
                         .agent = wish.agent,
                         .scopes = given,
                         .resources = wish.resources,
-                        .offline = wish.offline,
+                        .offline = may_refresh(wish),
                         .onward = onward,
                         .ends = now + kGrantLifetime,
                         .given = ++event_});
@@ -340,7 +346,7 @@ int Model::give_code(const Wish& wish, int earlier_consent) {
   if (wish.agent != kNobody) code.chain.push_back({true, wish.agent});
   code.hops_left = basis.onward;
   code.scopes = given;
-  code.offline = wish.offline;
+  code.offline = may_refresh(wish);
   code.ends = std::min(now + kCodeLifetime, basis.ends);
   code.reach = wish.resources;
   return add(std::move(code));

@@ -163,6 +163,8 @@ class Model {
     Scopes ticked = 0;       // what stays ticked, of what is offered
     bool onward = true;
   };
+  // Whether the person is asked for use while away, and there could be any (D-31).
+  bool may_refresh(const Wish& wish) const;
   // The consents that answer without a page (D-18); empty: the person is asked.
   std::vector<int> covering(const Wish& wish) const;
   // Whether a code comes of it at all.
