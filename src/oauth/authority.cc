@@ -178,12 +178,17 @@ Seconds access_token_lifetime(store::ReadTransaction& transaction, const Setting
   return lifetime;
 }
 
-Seconds limit_passed_on(store::ReadTransaction& transaction, const DelegationChain& chain, Seconds lifetime) {
-  for (size_t i = 1; i < chain.depth(); ++i) {
-    if (chain.actors[i].kind != ActorKind::kAgent) continue;
-    const auto agent = transaction.find_agent(AgentId(chain.actors[i].id));
+Seconds limit_passed_on(store::ReadTransaction& transaction, const Subject& subject,
+                        const DelegationChain& chain, Seconds lifetime) {
+  const auto limit = [&](const std::string& id) {
+    const auto agent = transaction.find_agent(AgentId(id));
     if (agent != nullptr && agent->onward.lifetime) lifetime = std::min(lifetime, *agent->onward.lifetime);
+  };
+  for (size_t i = 1; i < chain.depth(); ++i) {
+    if (chain.actors[i].kind == ActorKind::kAgent) limit(chain.actors[i].id);
   }
+  // The agent that acts alone passes on to the first of the chain.
+  if (subject.kind == SubjectKind::kAgent && !chain.empty()) limit(subject.id);
   return lifetime;
 }
 

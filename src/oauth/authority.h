@@ -59,7 +59,8 @@ Seconds access_token_lifetime(store::ReadTransaction& transaction, const Setting
                               const Client& client, const DelegationChain& chain, const Resource* resource);
 
 // The longest life of what was passed on along this chain, as the agents that passed it on say now.
-Seconds limit_passed_on(store::ReadTransaction& transaction, const DelegationChain& chain, Seconds lifetime);
+Seconds limit_passed_on(store::ReadTransaction& transaction, const Subject& subject,
+                        const DelegationChain& chain, Seconds lifetime);
 
 // How long a refresh token may live: the shortest of the client's own limit and of every actor of the chain,
 // each of which must have one (D-31); without actors the client must. Nothing: no refresh token, as where the

@@ -88,7 +88,7 @@ Answer<Issuance> issue_from(Call& call, const TokenRequest& request, const Node&
   const auto grant = transaction.find_grant(from.grant);
   if (!grant) return bad_code("grant_unknown");
   const Seconds lifetime = limit_passed_on(
-      transaction, node.chain,
+      transaction, node.subject, node.chain,
       access_token_lifetime(transaction, call.settings(), client, node.chain, issuance.resource.get()));
   // A code is short-lived by itself; a refresh token's end is the end of what comes of it (I3).
   const UnixTime last =

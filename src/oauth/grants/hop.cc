@@ -84,7 +84,7 @@ class Hop {
     node.scope = granted;
     node.resource = target_->id;
     const Seconds lifetime =
-        limit_passed_on(transaction_, chain,
+        limit_passed_on(transaction_, subject_->subject, chain,
                         access_token_lifetime(transaction_, call_.settings(), client_, chain, target_.get()));
     const auto end =
         usable_end(call_.now, earliest_end(call_.now, lifetime, {subject_->expires_at}));  // D-64
@@ -117,7 +117,8 @@ class Hop {
     node.secret_hash = call_.services.keys.lookup_hash(request_.refresh_secret);
     node.resources = {target_->id};
     node.offline = true;
-    const Seconds longest = limit_passed_on(transaction_, access.chain, std::min(*lifetime, kKeepExpired));
+    const Seconds longest =
+        limit_passed_on(transaction_, access.subject, access.chain, std::min(*lifetime, kKeepExpired));
     node.expires_at = earliest_end(call_.now, longest, {grant->expires_at});
     issuance.new_refresh_token = std::move(node);
     issuance.refresh_token =
