@@ -13,6 +13,7 @@
 #include "http/message.h"
 #include "oauth/issuance.h"
 #include "oauth/keys.h"
+#include "oauth/own_token.h"
 
 namespace behalf::app {
 namespace {
@@ -31,8 +32,8 @@ std::string read_input() {
 std::string what_handle_is(const std::string& text) {
   if (text.starts_with(oauth::kAccessTokenPrefix)) {
     return "this is an opaque access token (at_...): it says nothing by itself, and is not told apart from "
-           "an "
-           "invented one here; its resource asks the server's /introspect, and `audit lineage` shows what a "
+           "an invented one here; its resource asks the server's /introspect, and `audit lineage` shows what "
+           "a "
            "consent became";
   }
   if (text.starts_with(oauth::kRefreshTokenPrefix))
@@ -50,26 +51,13 @@ int prove(const crypto::EncodedJwt& jwt, const Config& config, const std::string
     out.set("problems", json_list({problem}));
     return code;
   };
-  constexpr std::string_view kTypes[] = {"at+jwt"};
   const oauth::Keys ours{Secret(keys)};
   const UnixTime now = SystemClock().now();
-  const auto exp = jwt.unproved_claims().find_integer("exp");
-  const bool is_expired = exp && UnixTime::from_seconds(*exp) <= now;
-  // Whether it was signed here has nothing to do with how late it is: asked as of a moment when it was alive.
-  const UnixTime alive = is_expired ? UnixTime::from_seconds(*exp) - Seconds{1} : now;
-  const auto verified = crypto::verify(jwt,
-                                       {.types = kTypes,
-                                        .issuer = config.settings.issuer,
-                                        .subject = {},
-                                        .audiences = {},
-                                        .audience_rule = crypto::AudienceRule::kIgnore,
-                                        .leeway = Seconds{0},
-                                        .longest_life = Seconds{0},
-                                        .require_jti = true},
-                                       ours.verifying_keys(), alive);
+  const auto verified = oauth::verify_own_jwt(jwt, config.settings.issuer, ours.verifying_keys(), now);
   out.set("signature", verified ? "valid" : std::string(describe(verified.reason())));
   // Of what this server did not sign it knows nothing, whatever id stands in it.
   if (!verified) return refuse("not a valid token of this server", kRefused);
+  const bool is_expired = verified->expires_at() <= now;
   out.set("expired", is_expired);
   const std::string id(verified->jti());
   const AdminAnswer lineage = try_server(config.path, "GET", "/lineage?node=" + http::percent_encode(id));

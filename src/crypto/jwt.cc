@@ -274,6 +274,12 @@ Result<VerifiedJwt, JwtFault> verify(const EncodedJwt& jwt, const Expectations& 
   return refuse(JwtFault::kSignature);
 }
 
+UnixTime while_unexpired(const json::Value& unproved_claims, UnixTime now) {
+  const auto expires = unproved_claims.find_integer("exp");
+  if (!expires || *expires < 0 || *expires > now.seconds()) return now;
+  return UnixTime::from_seconds(*expires - 1);
+}
+
 std::string sign_jwt(const SigningKey& key, std::string_view type, std::string_view claims_json) {
   std::string header;
   json::ObjectWriter(header)

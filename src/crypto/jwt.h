@@ -113,6 +113,10 @@ class VerifiedJwt {
 Result<VerifiedJwt, JwtFault> verify(const EncodedJwt& jwt, const Expectations& expectations,
                                      std::span<const VerifyingKey> keys, UnixTime now);
 
+// A moment to verify these claims at for who asks later, or elsewhere, whether they have expired: `now`, or
+// their last second. Nothing of them is proved yet; an `exp` that verify() refuses changes nothing.
+UnixTime while_unexpired(const json::Value& unproved_claims, UnixTime now);
+
 // header {"alg","kid","typ"} + claims (already JSON), signed.
 std::string sign_jwt(const SigningKey& key, std::string_view type, std::string_view claims_json);
 

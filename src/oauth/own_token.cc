@@ -11,6 +11,23 @@ bool OwnToken::proves(const Node& found) const {
   return secret_hash.empty() || constant_time_equal(secret_hash, found.secret_hash);
 }
 
+Result<crypto::VerifiedJwt, crypto::JwtFault> verify_own_jwt(const crypto::EncodedJwt& jwt,
+                                                             const std::string& issuer,
+                                                             std::span<const crypto::VerifyingKey> keys,
+                                                             UnixTime now) {
+  constexpr std::string_view kTypes[] = {"at+jwt"};
+  return crypto::verify(jwt,
+                        {.types = kTypes,
+                         .issuer = issuer,
+                         .subject = {},
+                         .audiences = {},
+                         .audience_rule = crypto::AudienceRule::kIgnore,
+                         .leeway = Seconds{0},
+                         .longest_life = Seconds{0},
+                         .require_jti = true},
+                        keys, crypto::while_unexpired(jwt.unproved_claims(), now));
+}
+
 Result<OwnToken, std::string_view> recognise_own_token(Services& services, std::string_view token,
                                                        UnixTime now) {
   if (token.size() > crypto::kMaxJwtBytes) return Refused<std::string_view>{"too_large"};
@@ -24,22 +41,7 @@ Result<OwnToken, std::string_view> recognise_own_token(Services& services, std::
   }
   const auto jwt = crypto::EncodedJwt::parse(token);
   if (!jwt) return Refused<std::string_view>{"not_a_jwt"};
-  constexpr std::string_view kTypes[] = {"at+jwt"};
-  // Whether it has expired is asked of the store, with everything else, and not here: one that has is found
-  // like one that has not, or revoking it would depend on what is remembered. So it is judged in its last
-  // second.
-  const auto expires = jwt->unproved_claims().find_integer("exp");
-  const UnixTime at = expires && *expires <= now.seconds() ? UnixTime::from_seconds(*expires - 1) : now;
-  const auto verified = crypto::verify(*jwt,
-                                       {.types = kTypes,
-                                        .issuer = services.settings.issuer,
-                                        .subject = {},
-                                        .audiences = {},
-                                        .audience_rule = crypto::AudienceRule::kIgnore,
-                                        .leeway = Seconds{0},
-                                        .longest_life = Seconds{0},
-                                        .require_jti = true},
-                                       services.keys.verifying_keys(), at);
+  const auto verified = verify_own_jwt(*jwt, services.settings.issuer, services.keys.verifying_keys(), now);
   if (!verified) return Refused<std::string_view>{describe(verified.reason())};
   if (!is_ordered_id(verified->jti())) return Refused<std::string_view>{"not_ours"};
   NodeId node{std::string(verified->jti())};

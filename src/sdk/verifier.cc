@@ -34,7 +34,7 @@ Refusal refusal_of(crypto::JwtFault fault) {
     case JwtFault::kClaims:
     case JwtFault::kTooLong:
       return Refusal::kMalformed;
-    case JwtFault::kExpired:  // only where `exp` is absent: see `judged_at`
+    case JwtFault::kExpired:  // only where `exp` is absent: see read_token()
       return Refusal::kMalformed;
     case JwtFault::kAlgorithm:
     case JwtFault::kUnknownKey:
@@ -50,14 +50,6 @@ Refusal refusal_of(crypto::JwtFault fault) {
       return Refusal::kAudience;
   }
   return Refusal::kMalformed;
-}
-
-// Whether a token has expired is asked after its signature, so that records can say whose it was: until then
-// it is judged in its last second.
-UnixTime judged_at(const json::Value& claims, Milliseconds now) {
-  const std::optional<int64_t> expires = claims.find_integer("exp");
-  if (!expires || *expires > now / 1000) return {now};
-  return UnixTime::from_seconds(*expires - 1);
 }
 
 Seconds whole_seconds(Milliseconds span) { return Seconds{span / 1000}; }
@@ -199,7 +191,9 @@ struct Verifier::Impl {
     expected.audience_rule = crypto::AudienceRule::kContains;
     expected.leeway = whole_seconds(options.leeway);
     expected.longest_life = Seconds{0};
-    const auto verified = crypto::verify(*encoded, expected, *trusted, judged_at(claims, now));
+    // Whether it has expired is asked after its signature, so that records can say whose it was.
+    const auto verified =
+        crypto::verify(*encoded, expected, *trusted, crypto::while_unexpired(claims, {now}));
     if (!verified) return Refused{refusal_of(verified.reason())};
 
     auto delegation = read_delegation(verified->claims(), options);

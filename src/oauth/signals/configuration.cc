@@ -183,11 +183,6 @@ http::Response deny_unknown(Call& call) {
   return unknown_stream();
 }
 
-std::string named_stream(const json::Value& body) {
-  const std::string* id = body.find_string("stream_id");
-  return id == nullptr ? std::string{} : *id;
-}
-
 // The caller's own and live, or nothing.
 std::optional<SignalStream> own_stream(const Transmitter& transmitter, store::ReadTransaction& transaction,
                                        const ApiCaller& caller, std::string_view id, UnixTime now) {
@@ -262,7 +257,7 @@ Task<http::Response> edit_stream(Transmitter& transmitter, http::Request& reques
       transmitter, request, "signals.stream.update",
       [&transmitter, is_whole](Call& call, const json::Value& body) {
         return change_streams(
-            transmitter, call, named_stream(body),
+            transmitter, call, text_of(body, "stream_id"),
             [&transmitter, &call, body, is_whole](store::Transaction& transaction, const ApiCaller& caller) {
               const std::string* id = body.find_string("stream_id");
               if (id == nullptr) return deny_with(call, malformed("stream_id is required").reason);
@@ -406,7 +401,7 @@ Task<http::Response> ssf_set_status(Transmitter& transmitter, http::Request& req
   return with_body(
       transmitter, request, "signals.status.set", [&transmitter](Call& call, const json::Value& body) {
         return change_streams(
-            transmitter, call, named_stream(body),
+            transmitter, call, text_of(body, "stream_id"),
             [&transmitter, &call, body](store::Transaction& transaction, const ApiCaller& caller) {
               const std::string* id = body.find_string("stream_id");
               const std::string* wanted = body.find_string("status");
@@ -443,7 +438,7 @@ Task<http::Response> ssf_verify(Transmitter& transmitter, http::Request& request
       [&transmitter](Call& call, const json::Value& body) -> Task<http::Response> {
         const std::string jti = "v" + call.new_id();
         co_return co_await change_streams(
-            transmitter, call, named_stream(body),
+            transmitter, call, text_of(body, "stream_id"),
             [&transmitter, &call, &body, &jti](store::Transaction& transaction, const ApiCaller& caller) {
               const std::string* id = body.find_string("stream_id");
               if (id == nullptr) return deny_with(call, malformed("stream_id is required").reason);

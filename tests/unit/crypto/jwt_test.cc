@@ -191,7 +191,11 @@ TEST(Jwt, audience_must_be_ours_and_by_default_only_ours) {
   reader.expectations.audience_rule = AudienceRule::kContains;
   EXPECT_EQ(read_raw(reader, "aud", ours), std::nullopt);
   EXPECT_EQ(read_raw(reader, "aud", both), std::nullopt);
-  for (const AudienceRule rule : {AudienceRule::kSole, AudienceRule::kContains}) {
+  reader.expectations.audience_rule = AudienceRule::kSoleText;
+  EXPECT_EQ(read_raw(reader, "aud", ours), std::nullopt);
+  EXPECT_EQ(read_raw(reader, "aud", R"(["https://api.example"])"), JwtFault::kAudience);
+  EXPECT_EQ(read_raw(reader, "aud", both), JwtFault::kAudience);
+  for (const AudienceRule rule : {AudienceRule::kSole, AudienceRule::kSoleText, AudienceRule::kContains}) {
     reader.expectations.audience_rule = rule;
     for (const std::string_view raw : {"[]", "\"\"", R"("https://api.example/")", R"("HTTPS://api.example")",
                                        R"(["https://other.example"])", R"("https://api.exampl")"}) {
@@ -333,6 +337,21 @@ TEST(Jwt, every_fault_is_described) {
         JwtFault::kAudience, JwtFault::kClaims}) {
     EXPECT_FALSE(describe(fault).empty());
   }
+}
+
+TEST(Jwt, whether_it_has_expired_may_be_asked_elsewhere) {
+  const UnixTime now = UnixTime::from_seconds(1'000'000);
+  const auto moment = [&](int64_t expires) {
+    json::Value claims;
+    claims.set("exp", expires);
+    return while_unexpired(claims, now);
+  };
+  EXPECT_EQ(moment(1'000'001), now);
+  EXPECT_EQ(moment(1'000'000), UnixTime::from_seconds(999'999)) << "exp equal to now is expired";
+  EXPECT_EQ(moment(500), UnixTime::from_seconds(499));
+  // Nothing is proved yet: these are not calculated with.
+  for (const int64_t absurd : {INT64_MIN, int64_t{-1}, INT64_MAX}) EXPECT_EQ(moment(absurd), now);
+  EXPECT_EQ(while_unexpired(json::Value(), now), now);
 }
 
 }  // namespace
